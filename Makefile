@@ -1,0 +1,48 @@
+# `make` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install models demo test check format lint types contracts fast clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with everything this project needs
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
+	@touch $@
+
+models: $(STAMP) ## fetch the registered models into the user's cache, verified
+	@$(BIN)/sightline models pull
+
+demo: $(STAMP) ## a street scene, a camera, a box, the centre: alerts as they come
+	@$(BIN)/sightline models pull --quiet
+	@exec $(BIN)/sightline demo
+
+test: $(STAMP) ## the whole test suite, real processes included
+	@$(BIN)/sightline models pull --quiet --optional
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: format lint types contracts fast ## format, lint, types, contracts and the fast tests
+
+format: $(STAMP)
+	@$(BIN)/ruff format --check .
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+contracts: $(STAMP)
+	@$(BIN)/lint-imports
+
+fast: $(STAMP)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" -q
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

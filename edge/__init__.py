@@ -1,0 +1,20 @@
+"""The device: what runs on the box beside a camera, and the two libraries it shares with the centre.
+
+One face, end to end:
+
+    camera -> Frame -> detect -> track -> best shot -> align -> embed -> fuse -> search -> judge -> outbox
+
+in the process `edge watch`, which sees faces and has no route to the network beyond the camera;
+
+    outbox -> link -> the centre
+
+in the process `edge link`, which has the network and never a frame, a face or a template in the clear.
+The outbox, one SQLite file, is the only seam between them.
+
+Words: a *probe* is the face seen, a *reference* the enrolled image, a *template* an embedding of either
+(a unit vector), the *gallery* the reference templates, a *track* one pass of one person, a *candidate* a
+track whose fused template came near enough to a reference that the centre should look.
+
+Arrows, checked by import-linter (setup.cfg): cli > service > config > pipeline | link > rooms > judges >
+faces | wire > errors.
+"""

@@ -1,0 +1,173 @@
+"""What box and centre say to each other.
+
+Rules: a new field has a default and an old one never changes; unknown fields are ignored, an unknown enum
+value reads as UNKNOWN, an unknown message is garbage. Times are milliseconds since 1970, UTC. Pixels and
+vectors are raw bytes.
+"""
+
+from enum import Enum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+PROTOCOL = 1
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_IDS = 256
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+Text = Annotated[str, Meta(max_length=512)]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+# ------------------------------------------------------------------ inside a sealed payload
+
+
+class Box(Struct, frozen=True):
+    """A face in its frame, pixels, left top width height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Shot(Struct, frozen=True):
+    """One picture of the probe: a JPEG crop with some surroundings, and where the landmarks lie in it."""
+
+    image: Annotated[bytes, Meta(max_length=256 * 1024)]
+    landmarks: Annotated[tuple[float, ...], Meta(min_length=10, max_length=10)]
+    """x, y of right eye, left eye, nose tip, right and left mouth corner, in pixels of the crop."""
+    quality: float
+    captured_at_ms: int
+    frame: int
+    box: Box
+
+
+class Candidate(Struct, frozen=True):
+    """A pass of a person that may be somebody on the watchlist; what an event's sealed payload holds."""
+
+    event_id: Id
+    track_id: Id
+    revision: Count
+    """0 for the first candidate of a track, then 1, 2 for each clearly better look."""
+    device: Id
+    camera: Id
+    entry: Id
+    """The watchlist entry it resembles: an opaque id, no name leaves the centre."""
+    watchlist: Id
+    score: float
+    """Cosine between the fused probe template and the entry's nearest reference."""
+    threshold: float
+    """The candidate threshold in force on the box."""
+    model_sha256: Digest
+    template: Annotated[bytes, Meta(max_length=8192)]
+    """The fused probe template, float16, little-endian, unit length."""
+    first_seen_ms: int
+    """Camera clock, when the track's first face was captured."""
+    captured_at_ms: int
+    """Camera clock, the frame on which the decision fell."""
+    raised_at_ms: int
+    """Box clock, when the decision fell."""
+    shots: Annotated[tuple[Shot, ...], Meta(min_length=1, max_length=5)]
+
+
+# ------------------------------------------------------------------ device to centre
+
+
+class Hello(Struct, frozen=True, tag="hello"):
+    """Opens a conversation."""
+
+    device: Id
+    software: Text
+    protocol: int = PROTOCOL
+
+
+class Event(Struct, frozen=True, tag="event"):
+    """A candidate; the payload frame beside it is sealed for the centre."""
+
+    event_id: Id
+    raised_at_ms: int
+
+
+class Tally(Struct, frozen=True, tag="tally"):
+    """What was seen in a period, in numbers alone: no face, no template, nobody."""
+
+    tally_id: Id
+    camera: Id
+    from_ms: int
+    until_ms: int
+    frames: Count
+    dropped: Count
+    """Frames the camera delivered that were never looked at, newest wins."""
+    faces: Count
+    """Face detections."""
+    tracks: Count
+    """Passes: tracks that were confirmed in this period."""
+    unusable: Count
+    """Passes that ended without one face above the quality floor; counted, not matched."""
+    candidates: Count
+
+
+class Heartbeat(Struct, frozen=True, tag="heartbeat"):
+    """Says that the box is alive, what waits in its outbox and what ails it."""
+
+    sent_at_ms: int
+    waiting: Count = 0
+    """Rows in the outbox."""
+    shed: Count = 0
+    """Rows ever dropped because the outbox was full."""
+    seeing: bool = False
+    """Whether the camera's newest frame is fresh."""
+    troubles: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
+
+
+# ------------------------------------------------------------------ centre to device
+
+
+class Welcome(Struct, frozen=True, tag="welcome"):
+    """Answers a hello."""
+
+    clock_ms: int
+    protocol: int = PROTOCOL
+
+
+class Ack(Struct, frozen=True, tag="ack"):
+    """These ids are committed at the centre; the box may forget them."""
+
+    ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_IDS)]
+
+
+class Pulse(Struct, frozen=True, tag="pulse"):
+    """Answers a heartbeat."""
+
+    clock_ms: int
+
+
+class Reason(Enum):
+    """Why something was refused; one word for log, metric and operator."""
+
+    VERSION = "version"
+    GARBAGE = "garbage"
+    NO_HELLO = "no-hello"
+    WRONG_DEVICE = "wrong-device"
+    OVERSIZE = "oversize"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason":
+        return cls.UNKNOWN
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """Something the peer said cannot be taken; `subject` is the id it concerns, if it had one."""
+
+    reason: Reason
+    detail: Text = ""
+    subject: Annotated[str, Meta(max_length=64)] = ""
+
+
+FromDevice = Hello | Event | Tally | Heartbeat
+FromCentre = Welcome | Ack | Pulse | Refused
