@@ -157,7 +157,7 @@ class Reason(Enum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> "Reason":
+    def _missing_(cls, value: object) -> "Reason":  # noqa: ARG003  # the hook's own signature
         return cls.UNKNOWN
 
 
