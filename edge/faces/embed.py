@@ -38,9 +38,7 @@ class Embedder:
         lengths = np.linalg.norm(raw, axis=1, keepdims=True)
         # Seen on one board: NaN embeddings, silently. A template without a direction matches nobody.
         if not np.all(np.isfinite(lengths)) or not np.all(lengths > 0):
-            raise IntegrityError(
-                f"model {self._name} gave embeddings that are not numbers", hint="run: edge check"
-            )
+            raise IntegrityError(f"model {self._name} gave embeddings that are not numbers", hint="run: edge check")
         return np.asarray(raw / lengths, np.float32)
 
 

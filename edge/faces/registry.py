@@ -99,9 +99,7 @@ class ModelStore:
         """Return the verified file of a model, taken from a mirror if the store lacks it."""
         path = self.folder / card.file
         if not path.exists() and not self.take_from_mirror(card):
-            raise OperatorError(
-                f"model {card.name} ({card.file}) is not here", hint="run: sightline models pull"
-            )
+            raise OperatorError(f"model {card.name} ({card.file}) is not here", hint="run: sightline models pull")
         verify(path, card)
         return path
 
@@ -173,6 +171,4 @@ def verify(path: Path, card: ModelCard) -> None:
 
 def _shipped() -> Path:
     checkout = CHECKOUT / "models" / "models.yaml"
-    return (
-        checkout if checkout.exists() else Path(sys.prefix) / "share" / "sightline" / "models" / "models.yaml"
-    )
+    return checkout if checkout.exists() else Path(sys.prefix) / "share" / "sightline" / "models" / "models.yaml"

@@ -97,9 +97,7 @@ def read_model(card: ModelCard, store: ModelStore) -> bytes:
 def _provider(settings: RuntimeSettings) -> str:
     wanted = PROVIDERS.get(settings.provider)
     if wanted is None:
-        raise OperatorError(
-            f"no execution provider {settings.provider!r}", hint=f"known: {', '.join(PROVIDERS)}"
-        )
+        raise OperatorError(f"no execution provider {settings.provider!r}", hint=f"known: {', '.join(PROVIDERS)}")
     if wanted not in ort.get_available_providers():
         raise OperatorError(
             f"execution provider {settings.provider!r} is not in this build of ONNX Runtime",
