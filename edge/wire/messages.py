@@ -45,7 +45,7 @@ class Shot(Struct, frozen=True):
     """x, y of right eye, left eye, nose tip, right and left mouth corner, in pixels of the crop."""
     quality: float
     captured_at_ms: Moment
-    frame: int
+    frame: Count
     box: Box
 
 
@@ -161,7 +161,7 @@ class Reason(Enum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> "Reason":
+    def _missing_(cls, value: object) -> "Reason":  # noqa: ARG003 - the hook's signature
         return cls.UNKNOWN
 
 
