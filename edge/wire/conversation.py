@@ -197,15 +197,14 @@ class DeviceSide:
         self._enter(state, self._pace.silence_s, now)
         if isinstance(message, Ack):
             return self._acked(message.ids, now)
-        if isinstance(message, Refused) and self._sent.pop(subject, None):
+        if isinstance(message, Refused) and subject in self._sent:
+            del self._sent[subject]
             return [Declined(subject, message.reason, message.detail)]
         return []
 
     def _welcomed(self, welcome: Welcome, state: State, now: Instant) -> list[DeviceAction]:
         if welcome.protocol != PROTOCOL:
-            return self._part(
-                Parting.VERSION, f"the centre speaks {welcome.protocol}, this box {PROTOCOL}", now
-            )
+            return self._part(Parting.VERSION, f"the centre speaks {welcome.protocol}, this box {PROTOCOL}", now)
         self._failures = 0
         self._enter(state, self._pace.silence_s, now)
         self._beat_s = now.monotonic_s + self._pace.heartbeat_s

@@ -161,7 +161,7 @@ class Reason(Enum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> "Reason":  # noqa: ARG003 - the hook's signature
+    def _missing_(cls, value: object) -> "Reason":  # noqa: ARG003  # the hook's own signature
         return cls.UNKNOWN
 
 
