@@ -176,5 +176,5 @@ def test_a_message_cut_short_or_with_a_bit_flipped_never_crashes_the_reader(
     ],
 )
 def test_what_the_other_end_would_refuse_is_not_sent(message: FromDevice, payload: bytes):
-    with pytest.raises(ValueError, match="payload|header"):
+    with pytest.raises(ValueError, match=r"payload|header"):
         encode(message, payload)
