@@ -92,11 +92,15 @@ def unwrap(key: SealingKey, author: str, wrapped: bytes) -> bytes:
     try:
         return Box(PrivateKey(key.secret), _public(author)).decrypt(wrapped)
     except (CryptoError, ValueError) as error:
-        raise IntegrityError("a wrapped file does not open: damaged, for another box, or not from this centre") from error
+        raise IntegrityError(
+            "a wrapped file does not open: damaged, for another box, or not from this centre"
+        ) from error
 
 
 def _public(public: str) -> PublicKey:
     try:
         return PublicKey(bytes.fromhex(public))
     except (ValueError, TypeError, CryptoError) as error:
-        raise OperatorError(f"not a public sealing key: {public[:80]!r}", hint="it is 64 hex digits") from error
+        raise OperatorError(
+            f"not a public sealing key: {public[:80]!r}", hint="it is 64 hex digits"
+        ) from error
