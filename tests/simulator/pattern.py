@@ -1,6 +1,7 @@
 """Videos whose every frame carries its number in its pixels, readable after compression."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ _BITS = 16
 
 def numbered(number: int, width: int = 320, height: int = 240) -> Image:
     """Draw one frame: its number as 16 blocks along the top, and texture that moves beneath."""
-    image = np.empty((height, width, 3), np.uint8)
-    rows, columns = np.mgrid[0:height, 0:width]
-    image[:] = (96 + 48 * np.sin((columns + 3 * number) / 17) + 48 * np.cos((rows + 2 * number) / 23))[
-        ..., None
-    ]
+    image = np.roll(_texture(width, height), (2 * number, 3 * number), (0, 1))
     block = width // _BITS
     for bit in range(_BITS):
         image[: height // 8, bit * block : (bit + 1) * block] = 232 if number >> bit & 1 else 24
     return image
+
+
+@lru_cache
+def _texture(width: int, height: int) -> Image:
+    rows, columns = np.mgrid[0:height, 0:width]
+    levels = 96 + 48 * np.sin(columns / 17) + 48 * np.cos(rows / 23)
+    return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)
 
 
 def number_of(image: Image) -> int:
