@@ -1,0 +1,123 @@
+"""A picture to faces: boxes, five landmarks, scores."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import OperatorError
+from edge.faces.geometry import suppress
+from edge.faces.registry import ModelCard, ModelStore
+from edge.faces.runtime import RuntimeSettings, Session, open_session
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+STRIDES = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of one picture, in its pixels, best score first.
+
+    boxes (n,4) float32: left, top, width, height. landmarks (n,5,2) float32: x, y of the right eye (the
+    viewer's left), left eye, nose tip, right and left mouth corner. scores (n,) float32 in 0..1.
+    """
+
+    boxes: Floats
+    landmarks: Floats
+    scores: Floats
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit each other."""
+        n = len(self.scores)
+        shapes = (self.boxes.shape, self.landmarks.shape, self.scores.shape)
+        if shapes != ((n, 4), (n, 5, 2), (n,)):
+            raise ValueError(f"faces need shapes {((n, 4), (n, 5, 2), (n,))}, got {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def only(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> "Faces":
+        """Return the faces that a mask or index array names."""
+        return Faces(self.boxes[keep], self.landmarks[keep], self.scores[keep])
+
+
+NOBODY = Faces(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+
+
+class Detector:
+    """A detector of the YuNet family: anchor-free, three strides, padded to multiples of 32."""
+
+    def __init__(self, card: ModelCard, session: Session) -> None:
+        self._card = card
+        self._session = session
+        self._outputs = {name: i for i, name in enumerate(session.outputs)}
+
+    def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
+        """Find faces in a (h,w,3) uint8 BGR picture, shrunk for the search to at most `max_side` pixels."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"a picture is (h,w,3) uint8, got {image.shape} {image.dtype}")
+        scale = min(1.0, max_side / max(image.shape[:2])) if max_side else 1.0
+        small = image
+        if scale < 1.0:
+            size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        faces = self._search(small)
+        if scale == 1.0:
+            return faces
+        zoom = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], np.float32)
+        return Faces(faces.boxes * np.tile(zoom, 2), faces.landmarks * zoom, faces.scores)
+
+    def _search(self, image: Image) -> Faces:
+        array = self._as_input(image)
+        raw = self._session.run(array)
+        width = array.shape[3] if self._card.input.layout == "NCHW" else array.shape[2]
+        found = [self._decode(raw, stride, width // stride) for stride in STRIDES]
+        faces = Faces(
+            np.concatenate([f.boxes for f in found]),
+            np.concatenate([f.landmarks for f in found]),
+            np.concatenate([f.scores for f in found]),
+        )
+        return faces.only(suppress(faces.boxes, faces.scores, self._card.nms_iou)) if len(faces) else NOBODY
+
+    def _as_input(self, image: Image) -> Floats:
+        """Pad right and bottom, then scale, order and lay out as the card says."""
+        wants = self._card.input
+        multiple = wants.multiple_of
+        height, width = image.shape[:2]
+        padded_height, padded_width = -(-height // multiple) * multiple, -(-width // multiple) * multiple
+        padded: Floats = np.zeros((padded_height, padded_width, 3), np.float32)
+        padded[:height, :width] = image if wants.colour == "BGR" else image[..., ::-1]
+        if wants.divide_by != 1 or any(wants.mean) or wants.std != (1, 1, 1):
+            mean, std = np.array(wants.mean, np.float32), np.array(wants.std, np.float32)
+            padded = np.asarray((padded / np.float32(wants.divide_by) - mean) / std, np.float32)
+        return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) if wants.layout == "NCHW" else padded[None]
+
+    def _decode(self, raw: object, stride: int, columns: int) -> Faces:
+        """Decode one stride: score sqrt(cls * obj); priors at (column * stride, row * stride), no half offset."""
+        cls, obj, bbox, kps = (
+            np.asarray(raw[self._outputs[f"{part}_{stride}"]])[0]  # type: ignore[index]
+            for part in ("cls", "obj", "bbox", "kps")
+        )
+        scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+        kept = np.flatnonzero(scores >= self._card.score_threshold)
+        if not len(kept):
+            return NOBODY
+        priors = np.stack([kept % columns, kept // columns], axis=1).astype(np.float32) * stride
+        centres = priors + bbox[kept, :2] * stride
+        sizes = np.exp(bbox[kept, 2:]) * stride
+        landmarks = priors[:, None] + kps[kept].reshape(-1, 5, 2) * stride
+        boxes = np.concatenate([centres - sizes / 2, sizes], axis=1)
+        return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), scores[kept].astype(np.float32))
+
+
+def open_detector(card: ModelCard, store: ModelStore, settings: RuntimeSettings) -> Detector:
+    """Load a registered detector."""
+    session = open_session(card, store, settings)
+    needed = {f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in STRIDES}
+    if card.decode != "yunet" or not needed <= set(session.outputs):
+        raise OperatorError(
+            f"model {card.name} has not the outputs of a YuNet detector", hint="see models/models.yaml"
+        )
+    return Detector(card, session)

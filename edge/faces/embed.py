@@ -1,0 +1,47 @@
+"""Chips to templates."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import IntegrityError
+from edge.faces.registry import ModelCard, ModelStore
+from edge.faces.runtime import RuntimeSettings, Session, open_session
+
+
+class Embedder:
+    """A model that turns aligned chips into templates.
+
+    `model_sha256` is the registered file's: templates of two models are never compared.
+    """
+
+    def __init__(self, card: ModelCard, session: Session) -> None:
+        self._input = card.input
+        self._mean = np.array(card.input.mean, np.float32) * np.float32(card.input.divide_by)
+        self._gain = 1 / (np.array(card.input.std, np.float32) * np.float32(card.input.divide_by))
+        self._session = session
+        self._name = card.name
+        self.model_sha256 = card.sha256
+        self.dimension = card.dimension
+
+    def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the (n,d) float32 unit vectors of (n,112,112,3) uint8 BGR chips."""
+        if not len(chips):
+            return np.zeros((0, self.dimension), np.float32)
+        values = chips[..., ::-1] if self._input.colour == "RGB" else chips
+        scaled = (values.astype(np.float32) - self._mean) * self._gain
+        array = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if self._input.layout == "NCHW" else scaled
+        raw = np.asarray(self._session.run(array)[0], np.float32)
+        if raw.shape != (len(chips), self.dimension):
+            raise IntegrityError(
+                f"model {self._name} gave {raw.shape} for {len(chips)} chips, its card says {self.dimension} numbers"
+            )
+        lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+        # Seen on one board: NaN embeddings, silently. A template without a direction matches nobody.
+        if not np.all(np.isfinite(lengths)) or not np.all(lengths > 0):
+            raise IntegrityError(f"model {self._name} gave embeddings that are not numbers", hint="run: edge check")
+        return np.asarray(raw / lengths, np.float32)
+
+
+def open_embedder(card: ModelCard, store: ModelStore, settings: RuntimeSettings) -> Embedder:
+    """Load a registered embedder."""
+    return Embedder(card, open_session(card, store, settings))
