@@ -28,9 +28,7 @@ def main() -> int:
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
-    parser.add_argument(
-        "--video", type=Path, required=True, help="H.264 video; a key frame each second or two"
-    )
+    parser.add_argument("--video", type=Path, required=True, help="H.264 video; a key frame each second or two")
     parser.add_argument("--rtsp-port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--http-port", type=int, help="MJPEG and snapshots as well; 0 picks a free one")
     often = parser.add_mutually_exclusive_group()
@@ -85,9 +83,7 @@ async def _announced(camera: SimulatedCamera, *, once: bool) -> None:
 
 async def _commanded(camera: SimulatedCamera) -> None:
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := (await reader.readline()).decode().strip():
         if line not in FAULTS:
             raise SystemExit(f"unknown command {line}; known: {', '.join(FAULTS)}")

@@ -83,10 +83,7 @@ class RtspConnection:
             "a=control:*",
             "m=video 0 RTP/AVP 96",
             "a=rtpmap:96 H264/90000",
-            (
-                f"a=fmtp:96 packetization-mode=1;profile-level-id={tape.sps[1:4].hex()};"
-                f"sprop-parameter-sets={sprop}"
-            ),
+            (f"a=fmtp:96 packetization-mode=1;profile-level-id={tape.sps[1:4].hex()};sprop-parameter-sets={sprop}"),
             "a=control:trackID=1",
         )
         return ("\r\n".join(lines) + "\r\n").encode()

@@ -70,9 +70,7 @@ def packetise(unit: Unit, *, first: int, timestamp: int, ssrc: int) -> Iterator[
     for offset, payload in enumerate(payloads):
         marker = 0x80 if offset == len(payloads) - 1 else 0
         yield (
-            struct.pack(
-                ">BBHII", 0x80, marker | _PAYLOAD, first + offset & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc
-            )
+            struct.pack(">BBHII", 0x80, marker | _PAYLOAD, first + offset & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
             + payload
         )
 

@@ -54,9 +54,7 @@ def frames_until_the_camera_leaves(address: str) -> list[tuple[int, int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("b_frames", ["0", "2"])
-def test_a_video_played_once_begins_at_its_first_frame_and_ends_at_its_last(
-    tmp_path: Path, b_frames: str
-) -> None:
+def test_a_video_played_once_begins_at_its_first_frame_and_ends_at_its_last(tmp_path: Path, b_frames: str) -> None:
     video = write_video(tmp_path / "street.mp4", frames=40, bf=b_frames)
     with simulator("--video", str(video), "--once", "--wait-for-client") as process:
         ready, address = line(process)

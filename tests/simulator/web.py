@@ -32,9 +32,7 @@ class WebConnection:
             return
         closing = {"Connection": "close"}
         if not self._gate.admits(request):
-            self._writer.write(
-                answer("HTTP/1.1", "401 Unauthorized", closing | self._gate.challenge(), b"who?")
-            )
+            self._writer.write(answer("HTTP/1.1", "401 Unauthorized", closing | self._gate.challenge(), b"who?"))
         elif request.path == MJPEG_PATH:
             await self._stream()
         elif request.path == SNAPSHOT_PATH:

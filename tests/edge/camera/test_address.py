@@ -53,9 +53,7 @@ def test_a_source_that_is_no_cameras_address_is_refused_before_anything_starts(s
 
 
 @pytest.mark.parametrize("content", ["", "hunter", ":hunter2", "me:hunter2\nand more"])
-def test_a_credentials_file_that_is_not_one_line_is_refused_without_quoting_it(
-    tmp_path: Path, content: str
-) -> None:
+def test_a_credentials_file_that_is_not_one_line_is_refused_without_quoting_it(tmp_path: Path, content: str) -> None:
     file = tmp_path / "credentials"
     file.write_text(content)
     with pytest.raises(OperatorError, match="write one line in it: username:password") as refusal:

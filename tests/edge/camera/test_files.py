@@ -35,9 +35,7 @@ def numbers(frames: list[Frame]) -> list[int]:
 @pytest.mark.parametrize(
     ("suffix", "b_frames"), [("mp4", "0"), ("mp4", "2"), ("mkv", "2"), ("ts", "2"), ("avi", "0")]
 )
-def test_a_video_read_fast_gives_every_frame_once_and_in_order(
-    tmp_path: Path, suffix: str, b_frames: str
-) -> None:
+def test_a_video_read_fast_gives_every_frame_once_and_in_order(tmp_path: Path, suffix: str, b_frames: str) -> None:
     clip = write_video(tmp_path / f"clip.{suffix}", frames=20, bf=b_frames)
     frames = all_frames(clip)
     assert numbers(frames) == list(range(20))
@@ -99,9 +97,7 @@ def test_a_video_held_upright_comes_upright(tmp_path: Path) -> None:
     data = bytearray(clip.read_bytes())
     matrix = data.index(b"tkhd") + 4 + 40  # version 0: 40 bytes from its flags to the matrix
     quarter = 0x10000
-    data[matrix : matrix + 36] = struct.pack(
-        ">9i", 0, quarter, 0, -quarter, 0, 0, 240 * quarter, 0, 0x40000000
-    )
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, quarter, 0, -quarter, 0, 0, 240 * quarter, 0, 0x40000000)
     clip.write_bytes(data)
     image = all_frames(clip)[1].image
     assert image.shape == (320, 240, 3)
@@ -141,9 +137,7 @@ def test_a_video_cut_in_the_middle_gives_what_is_there_then_says_where_it_breaks
     assert "of 2.00 s" in trouble.message
 
 
-def test_a_damaged_video_says_where_and_leaves_out_what_builds_on_the_damage(
-    tmp_path: Path, video: Path
-) -> None:
+def test_a_damaged_video_says_where_and_leaves_out_what_builds_on_the_damage(tmp_path: Path, video: Path) -> None:
     with av.open(str(video)) as container:
         victim = list(container.demux(video=0))[23]
         position, size = victim.pos, victim.size
@@ -154,9 +148,7 @@ def test_a_damaged_video_says_where_and_leaves_out_what_builds_on_the_damage(
     clip.write_bytes(data)
     frames, trouble = good_and_trouble(clip)
     assert numbers(frames) == [frame.index for frame in frames] == [*range(23), *range(30, 50)]
-    assert trouble.message.endswith(
-        "street.mp4 is damaged from frame 23 (0.92 s) on: 7 of 50 frames cannot be read"
-    )
+    assert trouble.message.endswith("street.mp4 is damaged from frame 23 (0.92 s) on: 7 of 50 frames cannot be read")
 
 
 @pytest.mark.parametrize(
