@@ -247,7 +247,8 @@ def test_closing_does_not_wait_for_a_reader_that_hangs() -> None:
 def test_a_process_can_leave_while_its_camera_hangs() -> None:
     program = (
         "import sys; from edge.camera.feed import Feed; from edge.camera.settings import CameraSettings\n"
-        "feed = Feed(CameraSettings(id='gate-3', source=sys.argv[1], connect_timeout_s=60), close_timeout_s=0.1).__enter__()\n"
+        "settings = CameraSettings(id='gate-3', source=sys.argv[1], connect_timeout_s=60)\n"
+        "feed = Feed(settings, close_timeout_s=0.1).__enter__()\n"
         "feed.next(timeout_s=0.2); feed.close()\n"
     )
     with a_host_that(answer=None) as address:
