@@ -16,10 +16,13 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_IDS = 256
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+# \Z, not $: a dollar also matches before a last line feed, and an id goes into logs and file names.
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._:-]+\Z")]
 Text = Annotated[str, Meta(max_length=512)]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Meta(ge=0)]
+Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+# Bounded so that no honest reader can be made to overflow: a database's 64 bits, a calendar's year 9999.
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Moment = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 
 
 # ------------------------------------------------------------------ inside a sealed payload
@@ -41,7 +44,7 @@ class Shot(Struct, frozen=True):
     landmarks: Annotated[tuple[float, ...], Meta(min_length=10, max_length=10)]
     """x, y of right eye, left eye, nose tip, right and left mouth corner, in pixels of the crop."""
     quality: float
-    captured_at_ms: int
+    captured_at_ms: Moment
     frame: int
     box: Box
 
@@ -65,11 +68,11 @@ class Candidate(Struct, frozen=True):
     model_sha256: Digest
     template: Annotated[bytes, Meta(max_length=8192)]
     """The fused probe template, float16, little-endian, unit length."""
-    first_seen_ms: int
+    first_seen_ms: Moment
     """Camera clock, when the track's first face was captured."""
-    captured_at_ms: int
+    captured_at_ms: Moment
     """Camera clock, the frame on which the decision fell."""
-    raised_at_ms: int
+    raised_at_ms: Moment
     """Box clock, when the decision fell."""
     shots: Annotated[tuple[Shot, ...], Meta(min_length=1, max_length=5)]
 
@@ -89,7 +92,7 @@ class Event(Struct, frozen=True, tag="event"):
     """A candidate; the payload frame beside it is sealed for the centre."""
 
     event_id: Id
-    raised_at_ms: int
+    raised_at_ms: Moment
 
 
 class Tally(Struct, frozen=True, tag="tally"):
@@ -97,8 +100,8 @@ class Tally(Struct, frozen=True, tag="tally"):
 
     tally_id: Id
     camera: Id
-    from_ms: int
-    until_ms: int
+    from_ms: Moment
+    until_ms: Moment
     frames: Count
     dropped: Count
     """Frames the camera delivered that were never looked at, newest wins."""
@@ -114,7 +117,7 @@ class Tally(Struct, frozen=True, tag="tally"):
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     """Says that the box is alive, what waits in its outbox and what ails it."""
 
-    sent_at_ms: int
+    sent_at_ms: Moment
     waiting: Count = 0
     """Rows in the outbox."""
     shed: Count = 0
@@ -130,7 +133,7 @@ class Heartbeat(Struct, frozen=True, tag="heartbeat"):
 class Welcome(Struct, frozen=True, tag="welcome"):
     """Answers a hello."""
 
-    clock_ms: int
+    clock_ms: Moment
     protocol: int = PROTOCOL
 
 
@@ -143,7 +146,7 @@ class Ack(Struct, frozen=True, tag="ack"):
 class Pulse(Struct, frozen=True, tag="pulse"):
     """Answers a heartbeat."""
 
-    clock_ms: int
+    clock_ms: Moment
 
 
 class Reason(Enum):
@@ -154,6 +157,7 @@ class Reason(Enum):
     NO_HELLO = "no-hello"
     WRONG_DEVICE = "wrong-device"
     OVERSIZE = "oversize"
+    NOT_ADMITTED = "not-admitted"
     UNKNOWN = "unknown"
 
     @classmethod
