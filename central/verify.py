@@ -13,8 +13,14 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.faces.align import ARCFACE_112
 from edge.faces.compare import fuse
+from edge.faces.geometry import similarity
 from edge.wire.messages import Shot
+
+# Beyond these a shot is not what any box makes: 1 px or 1,000 px between the eyes, weights without bound.
+MIN_ZOOM, MAX_ZOOM = 0.03, 35.0
+MAX_QUALITY = 1000.0
 
 
 class Verdict(Enum):
@@ -89,11 +95,19 @@ def is_late(raised_at_ms: int, received_at_ms: int, late_after_ms: int) -> bool:
 
 
 def is_usable(shot: Shot, width: int, height: int) -> bool:
-    """Tell whether a shot's landmarks lie in its picture of width x height pixels and its weight is sane."""
+    """Tell whether a shot's landmarks lie in its picture of width x height pixels and its numbers are sane."""
     xs, ys = shot.landmarks[0::2], shot.landmarks[1::2]
     return (
-        math.isfinite(shot.quality)
-        and shot.quality > 0
+        0 < shot.quality <= MAX_QUALITY
+        and 0 <= shot.frame < 1 << 53
+        and all(map(math.isfinite, (shot.box.x, shot.box.y, shot.box.width, shot.box.height)))
         and all(0 <= x <= width for x in xs)
         and all(0 <= y <= height for y in ys)
+        and MIN_ZOOM <= _zoom(shot.landmarks) <= MAX_ZOOM
     )
+
+
+def _zoom(landmarks: Sequence[float]) -> float:
+    """Return the scale at which these landmarks best fit the embedder's chip; 0 for a mirrored face."""
+    matrix = similarity(np.array(landmarks, np.float32).reshape(5, 2), ARCFACE_112)
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
