@@ -90,7 +90,8 @@ class Detector:
         padded: Floats = np.zeros((padded_height, padded_width, 3), np.float32)
         padded[:height, :width] = image if wants.colour == "BGR" else image[..., ::-1]
         if wants.divide_by != 1 or any(wants.mean) or wants.std != (1, 1, 1):
-            padded = (padded / wants.divide_by - np.array(wants.mean, np.float32)) / np.array(wants.std, np.float32)
+            mean, std = np.array(wants.mean, np.float32), np.array(wants.std, np.float32)
+            padded = np.asarray((padded / np.float32(wants.divide_by) - mean) / std, np.float32)
         return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) if wants.layout == "NCHW" else padded[None]
 
     def _decode(self, raw: object, stride: int, columns: int) -> Faces:

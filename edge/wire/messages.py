@@ -45,7 +45,7 @@ class Shot(Struct, frozen=True):
     """x, y of right eye, left eye, nose tip, right and left mouth corner, in pixels of the crop."""
     quality: float
     captured_at_ms: Moment
-    frame: int
+    frame: Count
     box: Box
 
 

@@ -1,0 +1,93 @@
+"""A camera's address, kept apart from its password."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from edge.errors import OperatorError
+
+STREAMS = ("rtsp", "rtsps", "http", "https")
+
+
+def is_address(source: str) -> bool:
+    """Tell an address from a path."""
+    return "://" in source
+
+
+def without_secrets(source: str) -> str:
+    """Shorten an address to what may be written anywhere: no user, no password, no query."""
+    if not is_address(source):
+        return source
+    scheme, _, rest = source.partition("://")
+    authority, slash, path = rest.partition("/")
+    # By hand, since a malformed address has to be nameable too.
+    return f"{scheme}://{authority.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a stream is, and how to be let in."""
+
+    place: str
+    """Scheme, host, port and path: for messages."""
+    scheme: str
+    _bare: str = field(repr=False)
+    _username: str | None = field(repr=False)
+    _password: str = field(repr=False)
+
+    def url(self) -> str:
+        """Return the whole address with the password, for the decoder only."""
+        if self._username is None:
+            return self._bare
+        scheme, _, rest = self._bare.partition("://")
+        return f"{scheme}://{quote(self._username, safe='')}:{quote(self._password, safe='')}@{rest}"
+
+    @property
+    def has_password(self) -> bool:
+        """Say whether there is anything to log in with."""
+        return self._username is not None
+
+
+def read_address(source: str, credentials_file: str | None) -> Address:
+    """Take an address apart; a credentials file goes before what the address says."""
+    place = without_secrets(source)
+    parts = _split(source, place)
+    username, password = _from_address(parts)
+    if credentials_file is not None:
+        username, password = _from_file(Path(credentials_file))
+    host = parts.netloc.rpartition("@")[2]
+    return Address(place, parts.scheme, parts._replace(netloc=host).geturl(), username, password)
+
+
+def _split(source: str, place: str) -> SplitResult:
+    try:
+        parts = urlsplit(source)
+        usable = parts.scheme in STREAMS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its text repeats the address, password included
+        usable = False
+    if not usable:
+        raise OperatorError(
+            f"{place} is not a camera's address",
+            hint="use rtsp://HOST[:PORT]/PATH, or http(s):// for MJPEG",
+        )
+    return parts
+
+
+def _from_address(parts: SplitResult) -> tuple[str | None, str]:
+    if parts.username is None:
+        return None, ""
+    return unquote(parts.username), unquote(parts.password or "")
+
+
+def _from_file(path: Path) -> tuple[str, str]:
+    try:
+        line = path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        kind = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise OperatorError(f"credentials file {path} cannot be read: {kind}") from None
+    username, colon, password = line.partition(":")
+    if not colon or not username or "\n" in line:
+        raise OperatorError(
+            f"credentials file {path} is not usable", hint="write one line in it: username:password"
+        )
+    return username, password

@@ -1,0 +1,44 @@
+"""What an operator may say about a camera."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edge.camera.address import without_secrets
+
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+
+
+class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the pictures come from, and how patient to be."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    """The camera's name in events and logs."""
+    source: Annotated[str, Meta(min_length=1, max_length=2048)]
+    """A video file, a folder of images, an rtsp:// or rtsps:// address, or http(s):// for MJPEG."""
+    pace: Literal["real", "fast"] = "real"
+    """Files and folders: at their own speed, the newest frame wins; or as fast as asked, every frame."""
+    at_end: Literal["stop", "loop"] = "stop"
+    """Files and folders: what to do at the end."""
+    fps: Annotated[float, Meta(gt=0, le=240)] = 10.0
+    """Folders: images a second."""
+    recorded_at_ms: Annotated[int, Meta(ge=0)] | None = None
+    """Files and folders: when the first picture was taken, ms since 1970, UTC. None: when it is opened."""
+    credentials_file: str | None = None
+    """A file with one line, username:password, kept out of the address. None: what the address says."""
+    transport: Literal["tcp"] = "tcp"
+    """RTSP: how packets travel; 1 % of loss on UDP leaves about a tenth of the frames usable."""
+    connect_timeout_s: Seconds = 5.0
+    """Streams: seconds until a camera that does not answer is given up."""
+    read_timeout_s: Seconds = 3.0
+    """Streams: seconds of silence after which the decoder is woken; at twice this it connects again."""
+    blind_after_s: Seconds = 4.0
+    """Streams: age of the newest picture, in seconds, from which on the camera counts as blind."""
+    retry_cap_s: Seconds = 5.0
+    """Streams: longest pause between two tries, in seconds, jitter not counted."""
+    retry_password_s: Seconds = 10.0
+    """Streams: pause after a refused password, in seconds; cameras lock out those who hurry."""
+
+    def __repr__(self) -> str:
+        """Name the camera and its place, never a password."""
+        return f"CameraSettings(id={self.id!r}, source={without_secrets(self.source)!r}, pace={self.pace!r})"

@@ -1,0 +1,206 @@
+"""The straight line: a frame in, candidates out.
+
+    detect -> track -> best shot -> align -> embed -> fuse -> search -> judge
+
+One page, one thread, no clock, no disk, no network. Whoever is not a candidate leaves nothing behind but a
+number in the counts.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from edge.bestshot import BestShots, BestShotSettings, Look
+from edge.camera.frame import Frame
+from edge.faces.align import align
+from edge.faces.compare import Gallery, Match
+from edge.faces.detect import Detector, Faces
+from edge.faces.embed import Embedder
+from edge.faces.quality import Quality, assess
+from edge.policy import PolicySettings, Raised, Verdict, judge
+from edge.tracking import Track, Tracker, TrackingSettings
+
+# Of the surroundings, how much goes with a face, in face sizes, and how large that picture may be, pixels.
+SURROUNDINGS = 0.6
+MAX_CROP = 256
+
+
+class PipelineSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """From frame to candidate."""
+
+    search_side: int = 1280
+    """Longest side, in pixels, at which faces are searched; larger frames are shrunk for the search only."""
+    tracking: TrackingSettings = TrackingSettings()
+    best_shot: BestShotSettings = BestShotSettings()
+    policy: PolicySettings = PolicySettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A pass that may be somebody on the watchlist."""
+
+    track: int
+    revision: int
+    match: Match
+    template: NDArray[np.float32]
+    first_seen_ms: int
+    captured_at_ms: int
+    looks: list[Look]
+
+
+@dataclass
+class Counts:
+    """What was seen, in numbers alone."""
+
+    frames: int = 0
+    faces: int = 0
+    tracks: int = 0
+    unusable: int = 0
+    candidates: int = 0
+
+    def taken(self) -> "Counts":
+        """Return the counts so far and start again from nothing."""
+        taken = Counts(**vars(self))
+        self.frames = self.faces = self.tracks = self.unusable = self.candidates = 0
+        return taken
+
+
+@dataclass
+class _Pass:
+    """What is known of one track beyond its motion."""
+
+    shots: BestShots
+    raised: Raised | None = None
+    counted: bool = False
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A face of this frame that is worth an embedding."""
+
+    track: Track
+    index: int
+    chip: NDArray[np.uint8]
+    quality: Quality
+
+
+@dataclass
+class Pipeline:
+    """One camera's straight line; `process` once a frame, `end` when the camera has stopped."""
+
+    detector: Detector
+    embedder: Embedder
+    gallery: Gallery
+    settings: PipelineSettings = PipelineSettings()
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        """Start with nobody in view."""
+        self._tracker = Tracker(self.settings.tracking)
+        self._passes: dict[int, _Pass] = {}
+
+    def process(self, frame: Frame) -> list[Finding]:
+        """Look at one frame and return the candidates it completes."""
+        faces = self.detector.detect(frame.image, max_side=self.settings.search_side)
+        update = self._tracker.update(faces.boxes, faces.scores, frame.captured_at_ms)
+        wanted = self._worth_embedding(frame, faces, update.tracks)
+        self._take(frame, faces, wanted)
+        findings = [found for want in wanted if (found := self._judge(want.track, frame))]
+        self._count(frame, faces, update.tracks.values(), update.ended, findings)
+        return findings
+
+    def end(self) -> None:
+        """Let go of everybody in view."""
+        for track in self._tracker.end():
+            self._part(track)
+
+    def _worth_embedding(self, frame: Frame, faces: Faces, tracks: dict[int, Track]) -> list[_Wanted]:
+        wanted = []
+        for index, track in sorted(tracks.items()):
+            shots = self._passes.setdefault(track.number, _Pass(BestShots(self.settings.best_shot))).shots
+            chip = align(frame.image, faces.landmarks[index])
+            quality = assess(chip, faces.landmarks[index])
+            if shots.wants(quality, frame.captured_at_ms):
+                wanted.append(_Wanted(track, index, chip, quality))
+        return wanted
+
+    def _take(self, frame: Frame, faces: Faces, wanted: list[_Wanted]) -> None:
+        """Embed the wanted faces at once and give each track its new look."""
+        if not wanted:
+            return
+        templates = self.embedder.embed(np.stack([want.chip for want in wanted]))
+        for want, template in zip(wanted, templates, strict=True):
+            crop, landmarks = _cut(frame.image, faces.boxes[want.index], faces.landmarks[want.index])
+            look = Look(
+                template=template,
+                quality=want.quality.score,
+                crop=crop,
+                landmarks=landmarks,
+                box=faces.boxes[want.index],
+                captured_at_ms=frame.captured_at_ms,
+                frame=frame.index,
+            )
+            self._passes[want.track.number].shots.add(look)
+
+    def _judge(self, track: Track, frame: Frame) -> Finding | None:
+        seen = self._passes[track.number]
+        looks = seen.shots.looks
+        template = seen.shots.fused()
+        match = self.gallery.best(template)
+        verdict = judge(match, len(looks), looks[0].quality, seen.raised, self.settings.policy)
+        if match is None or verdict not in (Verdict.RAISE, Verdict.REVISE):
+            return None
+        revision = seen.raised.revision + 1 if seen.raised else 0
+        seen.raised = Raised(match.owner, match.score, looks[0].quality, revision)
+        return Finding(
+            track=track.number,
+            revision=revision,
+            match=match,
+            template=template,
+            first_seen_ms=track.first_seen_ms,
+            captured_at_ms=frame.captured_at_ms,
+            looks=looks,
+        )
+
+    def _count(
+        self, frame: Frame, faces: Faces, seen: Iterable[Track], ended: list[Track], findings: list[Finding]
+    ) -> None:
+        del frame
+        self.counts.frames += 1
+        self.counts.faces += len(faces)
+        self.counts.candidates += sum(found.revision == 0 for found in findings)
+        for track in seen:
+            known = self._passes[track.number]
+            if not known.counted and self._tracker.confirmed(track):
+                known.counted = True
+                self.counts.tracks += 1
+        for track in ended:
+            self._part(track)
+
+    def _part(self, track: Track) -> None:
+        """Forget a track that has ended, counting one that never gave a usable look."""
+        gone = self._passes.pop(track.number, None)
+        if gone is not None and gone.counted and not gone.shots.looks:
+            self.counts.unusable += 1
+
+
+def _cut(
+    image: NDArray[np.uint8], box: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return a copy of the face with its surroundings, at most MAX_CROP on a side, and the landmarks in it."""
+    reach = float(max(box[2:])) * (0.5 + SURROUNDINGS)
+    centre = box[:2] + box[2:] / 2
+    low = np.maximum(centre - reach, 0).astype(int)
+    high = np.minimum(centre + reach + 1, image.shape[1::-1]).astype(int)
+    crop = image[low[1] : high[1], low[0] : high[0]]
+    zoom = min(1.0, MAX_CROP / max(crop.shape[:2]))
+    if zoom == 1.0:
+        return crop.copy(), np.asarray(landmarks - low, np.float32)
+    size = (max(1, round(crop.shape[1] * zoom)), max(1, round(crop.shape[0] * zoom)))
+    small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+    ratio = np.array([size[0] / crop.shape[1], size[1] / crop.shape[0]], np.float32)
+    return small, np.asarray((landmarks - low + 0.5) * ratio - 0.5, np.float32)

@@ -1,0 +1,91 @@
+"""Whom this box looks for: a wrapped file, opened into memory only.
+
+Fail closed: a watchlist of another box, another model, another centre, or past its date is refused, and a
+box without one matches nobody.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+
+from edge.errors import IntegrityError, OperatorError, WorldError
+from edge.faces.compare import Gallery
+from edge.wire.sealing import SealingKey, unwrap
+from edge.wire.watchlist import MAX_WATCHLIST_BYTES, SealedWatchlist, decode
+
+
+class WatchlistSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the watchlist lies and who may have made it."""
+
+    file: str
+    """The wrapped watchlist."""
+    centre_sealing_key: str
+    """The centre's public sealing key, 64 hex digits; a file from anybody else does not open."""
+
+
+@dataclass(frozen=True, repr=False)
+class Watchlist:
+    """An opened watchlist; its repr shows nothing of it."""
+
+    id: str
+    expires_at_ms: int
+    gallery: Gallery
+
+    def expired(self, now_ms: int) -> bool:
+        """Return whether nobody may be matched against it any more."""
+        return now_ms >= self.expires_at_ms
+
+    def __repr__(self) -> str:
+        return f"Watchlist({self.id!r}, {len(self.gallery)} references)"
+
+
+def open_watchlist(
+    settings: WatchlistSettings, key: SealingKey, *, device: str, model_sha256: str, now_ms: int
+) -> Watchlist:
+    """Open the watchlist for this device and model, or say why it may not be used."""
+    path = Path(settings.file)
+    try:
+        size = path.stat().st_size
+        wrapped = path.read_bytes() if size <= MAX_WATCHLIST_BYTES else b""
+    except FileNotFoundError as error:
+        raise OperatorError(
+            f"there is no watchlist {path}", hint=f"run: sightline watchlist seal --device {device} --out {path}"
+        ) from error
+    except OSError as error:
+        raise WorldError(f"cannot read the watchlist {path}: {error.strerror}") from error
+    if not wrapped:
+        raise IntegrityError(f"the watchlist {path} has {size} bytes, the limit is {MAX_WATCHLIST_BYTES}")
+    try:
+        sealed = decode(unwrap(key, settings.centre_sealing_key, wrapped))
+    except IntegrityError as error:
+        raise IntegrityError(f"watchlist {path}: {error.message}", hint="have the centre seal it again") from error
+    _suits(sealed, path, device, model_sha256)
+    watchlist = Watchlist(sealed.watchlist, sealed.expires_at_ms, _gallery(sealed))
+    if watchlist.expired(now_ms):
+        raise OperatorError(f"watchlist {path} has expired: nobody is matched", hint="have the centre seal a new one")
+    return watchlist
+
+
+def _suits(sealed: SealedWatchlist, path: Path, device: str, model_sha256: str) -> None:
+    """Refuse a watchlist that was made for another box or another model."""
+    if sealed.device != device:
+        raise IntegrityError(f"watchlist {path} was made for device {sealed.device}, this is {device}")
+    if sealed.model_sha256 != model_sha256:
+        raise IntegrityError(
+            f"watchlist {path} was made with model {sealed.model_sha256[:12]}…, this box runs {model_sha256[:12]}…",
+            hint="templates of two models are never compared: have the centre seal it again for this model",
+        )
+
+
+def _gallery(sealed: SealedWatchlist) -> Gallery:
+    templates = np.frombuffer(sealed.templates, "<f2").reshape(-1, sealed.dimension).astype(np.float32)
+    owners = np.frombuffer(sealed.owners, "<u4")
+    lengths = np.linalg.norm(templates, axis=1)
+    if len(owners) and int(owners.max()) >= len(sealed.entries):
+        raise IntegrityError(f"watchlist {sealed.watchlist}: a template belongs to an entry that is not in it")
+    if not np.all(np.abs(lengths - 1) < 0.02):
+        raise IntegrityError(f"watchlist {sealed.watchlist}: a template is not a unit vector")
+    # Float16 rounds a unit vector by up to 5e-4; scores are cosines again after this.
+    return Gallery(templates / lengths[:, None], [sealed.entries[i] for i in owners])
