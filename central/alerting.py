@@ -131,7 +131,9 @@ class Alerting:
         alert = self._store.alerts.raise_alert(event, verified, self._settings.window_ms, self._clock())
         if alert is not None:
             self._alerted()
-            _log.info("alert", alert_id=alert, camera=candidate.camera, revision=candidate.revision, late=verified.late)
+            _log.info(
+                "alert", alert_id=alert, camera=candidate.camera, revision=candidate.revision, late=verified.late
+            )
 
 
 @dataclass(frozen=True)

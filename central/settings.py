@@ -90,9 +90,7 @@ def _read(path: Path) -> object:
     return tree
 
 
-def _unknown_keys(
-    tree: object, kind: type[Struct], where: str
-) -> Iterator[tuple[str, str, list[str]]]:
+def _unknown_keys(tree: object, kind: type[Struct], where: str) -> Iterator[tuple[str, str, list[str]]]:
     if not isinstance(tree, dict):
         return
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}

@@ -33,17 +33,13 @@ def place(from_ms: int, until_ms: int, spans: Sequence[Span], window_ms: int) ->
     """Place a pass among the spans of its entry's sightings; the order of arrival does not matter."""
     start, end = min(from_ms, until_ms), max(from_ms, until_ms)
     near = sorted(
-        (
-            span
-            for span in spans
-            if span.from_ms <= end + window_ms and span.until_ms >= start - window_ms
-        ),
+        (span for span in spans if span.from_ms <= end + window_ms and span.until_ms >= start - window_ms),
         key=lambda span: (span.from_ms, span.sighting),
     )
-    first, *others = [span.sighting for span in near] or [None]
+    names = [span.sighting for span in near]
     return Placement(
-        sighting=first,
-        absorbed=tuple(name for name in others if name is not None),
+        sighting=names[0] if names else None,
+        absorbed=tuple(names[1:]),
         from_ms=min([start, *(span.from_ms for span in near)]),
         until_ms=max([end, *(span.until_ms for span in near)]),
     )

@@ -104,7 +104,8 @@ class Alerts:
                 self._inbox.conclude(connection, event, SUPERSEDED)
                 return None
             sighting = self._sight(connection, verified.candidate, window_ms, now_ms)
-            alert = self._put(connection, event, verified, sighting, now_ms, known)
+            placed = _content(event, verified) | {"sighting": sighting, "revised_at_ms": now_ms}
+            alert = self._put(connection, placed, known)
             if known is not None and known.sighting != sighting:
                 self._drop_if_empty(connection, known.sighting)
             self._inbox.conclude(connection, event, Verdict.ALERT.value)
@@ -171,13 +172,14 @@ class Alerts:
 
     # -------------------------------------------------------------- inside
 
-    def _known(self, connection: Connection, device: str, track_id: str) -> Row[Any] | None:
+    def _known(self, connection: Connection, device: str, track_id: str) -> "_Known | None":
         alerts = self._tables.alerts
-        return connection.execute(
-            select(alerts.c.id, alerts.c.number, alerts.c.revision, alerts.c.sighting, alerts.c.alerted_at_ms).where(
+        row = connection.execute(
+            select(alerts.c.id, alerts.c.revision, alerts.c.sighting).where(
                 alerts.c.device == device, alerts.c.track_id == track_id
             )
         ).one_or_none()
+        return None if row is None else _Known(row.id, row.revision, row.sighting)
 
     def _sight(self, connection: Connection, candidate: Candidate, window_ms: int, now_ms: int) -> str:
         """Return the sighting the pass belongs to, made, widened or merged as needed."""
@@ -219,24 +221,13 @@ class Alerts:
             gone = connection.execute(delete(sightings).where(sightings.c.id == sighting)).rowcount
             self._database.count(connection, sightings=-gone)
 
-    def _put(
-        self,
-        connection: Connection,
-        event: SealedEvent,
-        verified: Verified,
-        sighting: str,
-        now_ms: int,
-        known: Row[Any] | None,
-    ) -> str:
+    def _put(self, connection: Connection, content: dict[str, Any], known: "_Known | None") -> str:
         alerts = self._tables.alerts
-        content = _content(event, verified) | {
-            "sighting": sighting,
-            "revised_at_ms": now_ms,
-            "change": self._database.next(connection, "change"),
-        }
+        content["change"] = self._database.next(connection, "change")
         if known is not None:
             connection.execute(update(alerts).where(alerts.c.id == known.id).values(**content))
-            return str(known.id)
+            return known.id
+        now_ms = content["revised_at_ms"]
         made = new_id(now_ms)
         number = self._database.next(connection, "alerts")
         connection.execute(insert(alerts).values(id=made, number=number, alerted_at_ms=now_ms, **content))
@@ -267,6 +258,15 @@ class Alerts:
         with self._database.read() as connection:
             picture: bytes | None = connection.scalar(query)
         return picture
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The alert that a track has already."""
+
+    id: str
+    revision: int
+    sighting: str
 
 
 _COUNTERS = (

@@ -1,13 +1,12 @@
 """The watchlist: entries, and the references that say what each looks like."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from central.store.database import Database
 from edge.wire.ids import new_id
@@ -42,6 +41,16 @@ class Enrolled:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True)
+class EnrolledFace:
+    """The picture of a reference."""
+
+    crop: bytes
+    """JPEG."""
+    landmarks: Floats
+    """(5,2) in pixels of the crop."""
 
 
 class Kept(Enum):
@@ -79,7 +88,7 @@ class Entries:
                     photo=reference.photo,
                     crop=reference.crop,
                     landmarks=np.ascontiguousarray(reference.landmarks, "<f4").tobytes(),
-                    template=np.ascontiguousarray(reference.template, "<f2").tobytes(),
+                    template=_stored(reference.template),
                     model_sha256=reference.model_sha256,
                     quality=reference.quality,
                     enrolled_at_ms=now_ms,
@@ -102,6 +111,22 @@ class Entries:
     def all(self) -> Enrolled:
         """Return every reference, ordered by entry."""
         return self._enrolled(None)
+
+    def face(self, reference: str) -> EnrolledFace:
+        """Return the picture a reference's template is made from."""
+        references = self._tables.references
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(references.c.crop, references.c.landmarks).where(references.c.id == reference)
+            ).one()
+        return EnrolledFace(row.crop, np.frombuffer(row.landmarks, "<f4").reshape(5, 2))
+
+    def renew(self, reference: str, template: Floats, model_sha256: str) -> None:
+        """Replace a reference's template by that of another model."""
+        references = self._tables.references
+        values = {"template": _stored(template), "model_sha256": model_sha256}
+        with self._database.write() as connection:
+            connection.execute(update(references).where(references.c.id == reference).values(**values))
 
     def counts(self) -> tuple[int, int]:
         """Return how many entries and how many references there are."""
@@ -156,6 +181,5 @@ def _unit(template: bytes) -> Floats:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def templates_of(enrolled: Enrolled, rows: Sequence[int]) -> Floats:
-    """Return the templates (n,d) of these rows, which are all of one model."""
-    return np.stack([enrolled.templates[row] for row in rows])
+def _stored(template: Floats) -> bytes:
+    return np.ascontiguousarray(template, "<f2").tobytes()

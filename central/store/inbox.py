@@ -96,9 +96,7 @@ class Inbox:
         """Keep an event that cannot be judged, still sealed, out of the way until retention deletes it."""
         inbox = self._database.tables.inbox
         with self._database.write() as connection:
-            connection.execute(
-                update(inbox).where(inbox.c.number == event.number).values(set_aside=trouble.value)
-            )
+            connection.execute(update(inbox).where(inbox.c.number == event.number).values(set_aside=trouble.value))
             self.conclude(connection, event, SET_ASIDE, forget=False)
             self._database.count(connection, set_aside=1)
 
