@@ -71,19 +71,26 @@ class Alerting:
         self._settings = settings
         self._clock = clock
         self._alerted = alerted
+        self._current: SealedEvent | None = None
 
     def step(self) -> bool:
-        """Judge one event; False if none waits."""
-        event = self._store.inbox.take()
+        """Judge one event; False if none waits. After trouble with the database, call it again."""
+        event = self._current or self._store.inbox.take()
         if event is None:
             return False
+        # Kept until it is done: taking it anew would count as another failed attempt, which it was not.
+        self._current = event
+        self._finish(event)
+        self._current = None
+        return True
+
+    def _finish(self, event: SealedEvent) -> None:
         trouble = Trouble.GAVE_UP if event.attempts >= MAX_ATTEMPTS else None
         candidate = None if trouble else self._open(event)
         if isinstance(candidate, Candidate):
             self._judge(event, candidate)
         else:
             self._set_aside(event, trouble or candidate or Trouble.GARBLED)
-        return True
 
     def _open(self, event: SealedEvent) -> Candidate | Trouble:
         try:

@@ -11,7 +11,7 @@ A reference and a probe take the same way from pixels to template: detect, `alig
 averaging, since the probe has none.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -127,11 +127,11 @@ class Enrolment:
     embedder: Embedder
     clock: Callable[[], int]
 
-    def enrol(self, path: Path, name: str | None) -> Iterator[PhotoReport]:
-        """Enrol a photograph or a folder, yielding a report for each photograph as it is done."""
-        for photo, identity in photographs(path, name):
-            outcome, detail = self._enrol_one(photo, identity)
-            yield PhotoReport(photo, identity, outcome, detail)
+    def enrol(self, wanted: Iterable["Wanted"]) -> Iterator[PhotoReport]:
+        """Enrol photographs, yielding a report for each as it is done."""
+        for photo in wanted:
+            outcome, detail = self._enrol_one(photo.path, photo.name)
+            yield PhotoReport(photo.path, photo.name, outcome, detail)
 
     def _enrol_one(self, path: Path, name: str) -> tuple[Outcome, str]:
         data = _read(path)
@@ -165,7 +165,15 @@ class Enrolment:
 _HELD = {Kept.KNOWN: Outcome.ALREADY_ENROLLED, Kept.TAKEN: Outcome.ENROLLED_AS_ANOTHER}
 
 
-def photographs(path: Path, name: str | None) -> list[tuple[Path, str]]:
+@dataclass(frozen=True)
+class Wanted:
+    """A photograph to enrol, and whose it is."""
+
+    path: Path
+    name: str
+
+
+def photographs(path: Path, name: str | None) -> list[Wanted]:
     """List the photographs to enrol, each with its name.
 
     With a name: one photograph, or a folder of photographs of that one person. Without: a folder of folders,
@@ -178,12 +186,12 @@ def photographs(path: Path, name: str | None) -> list[tuple[Path, str]]:
     if path.is_file():
         if name is None:
             raise OperatorError(f"{path} is one photograph; whose?", hint="add --name NAME")
-        return [(path, name)]
+        return [Wanted(path, name)]
     if name is not None:
-        found = [(photo, name) for photo in _photos_in(path)]
+        found = [Wanted(photo, name) for photo in _photos_in(path)]
     else:
         people = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-        found = [(photo, person.name) for person in people for photo in _photos_in(person)]
+        found = [Wanted(photo, person.name) for person in people for photo in _photos_in(person)]
         if not found and _photos_in(path):
             raise OperatorError(
                 f"{path} holds photographs, not a folder for each person", hint="one person? add --name NAME"

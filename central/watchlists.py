@@ -4,6 +4,8 @@ A template belongs to the model that made it. When the centre or a box runs anot
 again from the enrolled faces; those of two models are never compared.
 """
 
+import os
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from central import pictures
 from central.store.entries import EnrolledFace
 from central.store.state import Store
-from edge.errors import IntegrityError, OperatorError
+from edge.errors import IntegrityError, OperatorError, WorldError
 from edge.faces.align import align
 from edge.wire.ids import new_id
 from edge.wire.sealing import SealingKey, wrap
@@ -79,6 +81,21 @@ def seal_for(
             hint="enrol fewer references",
         )
     return wrap(key, device.seal_public, watchlist)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place, durably, and move it there; a half one never shows."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise WorldError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _template(face: EnrolledFace, embedder: Embedder) -> NDArray[np.float32]:

@@ -34,8 +34,15 @@ class ConsoleSettings:
     retention_ms: int
 
 
-def make_app(store: Store, feed: Feed, settings: ConsoleSettings, *, clock: Callable[[], int]) -> ASGIApp:
-    """Build the application, gate first."""
+def make_app(
+    store: Store,
+    feed: Feed,
+    settings: ConsoleSettings,
+    *,
+    clock: Callable[[], int],
+    received: Callable[[], int] = lambda: 0,
+) -> ASGIApp:
+    """Build the application, gate first; `received` tells how many bytes came from the boxes."""
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     admission = Pass(settings.token, settings.port)
     reader = Reader(store, store.database.meta("store") or "", clock, settings.silent_after_ms)
@@ -43,7 +50,7 @@ def make_app(store: Store, feed: Feed, settings: ConsoleSettings, *, clock: Call
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     locked_page = pages.get_template("locked.html").render()
     _add_entrance(app, pages, admission, settings, locked_page)
-    _add_programs(app, reader, feed)
+    _add_programs(app, reader, feed, received)
     _add_pictures(app, store)
     return Gate(app, admission=admission, hosts=_hosts(settings), locked_page=locked_page)
 
@@ -52,7 +59,9 @@ def _add_entrance(
     app: FastAPI, pages: Environment, admission: Pass, settings: ConsoleSettings, locked_page: str
 ) -> None:
     page = pages.get_template("live.html").render(
-        threshold=settings.threshold, retention_ms=settings.retention_ms, silent_after_s=settings.silent_after_ms // 1000
+        threshold=settings.threshold,
+        retention_ms=settings.retention_ms,
+        silent_after_s=settings.silent_after_ms // 1000,
     )
 
     @app.get("/healthz", include_in_schema=False)
@@ -79,7 +88,7 @@ def _add_entrance(
         return HTMLResponse(page)
 
 
-def _add_programs(app: FastAPI, reader: Reader, feed: Feed) -> None:
+def _add_programs(app: FastAPI, reader: Reader, feed: Feed, received: Callable[[], int]) -> None:
     @app.get("/api/alerts")
     def alerts(after: Annotated[str | None, Query(max_length=64)] = None) -> Response:
         """Return alerts in the order they were made, at most a thousand; `more` says that there are others."""
@@ -88,8 +97,8 @@ def _add_programs(app: FastAPI, reader: Reader, feed: Feed) -> None:
 
     @app.get("/api/tally")
     def tally() -> Response:
-        """Return what was counted since the beginning, in numbers alone."""
-        return _json(reader.store.alerts.totals())
+        """Return what was counted since the beginning, in numbers alone; bytes since the centre started."""
+        return _json(reader.store.alerts.totals() | {"bytes_received": received()})
 
     @app.get("/api/health")
     def health() -> Response:
@@ -123,7 +132,8 @@ def _add_pictures(app: FastAPI, store: Store) -> None:
 
 def _hosts(settings: ConsoleSettings) -> frozenset[str]:
     names = {"127.0.0.1", "localhost", "[::1]", f"[{settings.host}]" if ":" in settings.host else settings.host}
-    return frozenset(f"{name}:{settings.port}" for name in names)
+    bare = names if settings.port == 80 else set()
+    return frozenset({f"{name}:{settings.port}" for name in names} | bare)
 
 
 def _json(value: object) -> Response:

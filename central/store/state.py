@@ -42,6 +42,11 @@ class StateDir:
         """Return the path of the console's token."""
         return self.folder / "console.token"
 
+    @property
+    def lock(self) -> Path:
+        """Return the file that the serving process holds."""
+        return self.folder / "serve.lock"
+
     def prepare(self) -> None:
         """Make the directory, closed to others."""
         try:
