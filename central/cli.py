@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from central.settings import CentreSettings, load_settings
 from edge.errors import SightlineError
+
+if TYPE_CHECKING:
+    from central.store.state import StateDir
 
 Arguments = argparse.Namespace
 
@@ -30,8 +33,7 @@ class Verb:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sightline` and return its exit code."""
-    words = _joined(list(sys.argv[1:] if arguments is None else arguments))
-    parsed = _parser().parse_args(words)
+    parsed = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     _configure_logs(debug=parsed.debug)
     run: Callable[[Arguments], int] = parsed.run
     try:
@@ -43,9 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the command line: a traceback could carry somebody's data
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
         if parsed.debug:
             raise
+        # A traceback may carry what it must not; the class alone cannot.
         print(
             f"sightline: unexpected {type(error).__name__}; run it again with --debug to see where", file=sys.stderr
         )
@@ -215,10 +220,11 @@ VERBS = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sightline", description="Live facial recognition that can be checked.")
+    parser.add_argument("--debug", action="store_true", help="show where an error arose; may print data")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, verb in VERBS.items():
         one = verbs.add_parser(name, help=verb.help, description=verb.help)
-        one.add_argument("--debug", action="store_true", help="show where an error arose; may print data")
+        one.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         verb.arguments(one)
         one.set_defaults(run=verb.run)
     return parser
@@ -229,7 +235,7 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, YAML")
 
 
-def _state(arguments: Arguments) -> Any:
+def _state(arguments: Arguments) -> "StateDir":
     from central.store.state import StateDir
 
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
@@ -240,7 +246,7 @@ def _settings(arguments: Arguments) -> CentreSettings:
     return load_settings(arguments.config)
 
 
-def _joined(words: list[str]) -> list[str]:
+def _joined(words: Sequence[str]) -> list[str]:
     """Tie a key to its option: a CURVE key may begin with a dash, which argparse takes for another option."""
     joined: list[str] = []
     for word in words:
@@ -252,30 +258,31 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _configure_logs(*, debug: bool) -> None:
-    """Write logs to stderr, one line an event; an exception's text and traceback only when debugging."""
+    """Log events with fields to stderr: as text for a person at a terminal, as JSON for a journal."""
+    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+            render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[_OneLine(debug=debug)])
+    logging.basicConfig(level=logging.WARNING, handlers=[_Library(debug=debug)])
 
 
-class _OneLine(logging.StreamHandler[Any]):
-    """Writes a library's log record as one line."""
+class _Library(logging.Handler):
+    """Passes on what a library logs, of an exception its kind alone unless debugging."""
 
     def __init__(self, *, debug: bool) -> None:
-        super().__init__(sys.stderr)
+        super().__init__()
         self._debug = debug
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's text, of an exception its kind alone."""
-        if self._debug:
-            return super().format(record)
-        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the first line of a record."""
         line = (record.getMessage().splitlines() or [""])[0]
-        return f'level={record.levelname.lower()} event="{record.name}" detail="{line} {kind}"'.replace("\n", " ")
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger(record.name).log(
+            record.levelno, line, error=kind, exc_info=self._debug and record.exc_info
+        )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uvicorn
@@ -79,7 +80,14 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
         alerting = Alerting(
             store, seal_key, embedder, _alerting_settings(settings), clock=now_ms, alerted=feed.publish
         )
-        console = _Console(_app(store, feed, settings, token, listener, intake), listener, feed)
+        app = make_app(
+            store,
+            feed,
+            _console_settings(settings, token, listener),
+            clock=now_ms,
+            received=lambda: intake.report().bytes_received,
+        )
+        console = _Console(app, listener, feed)
         with intake:
             endpoint = intake.bind()
             workers = [
@@ -193,9 +201,9 @@ def sweep(store: Store, at_ms: int, retention_ms: int) -> None:
 class _Console:
     """The web server in its thread."""
 
-    def __init__(self, app: object, listener: socket.socket, feed: Feed) -> None:
+    def __init__(self, app: Any, listener: socket.socket, feed: Feed) -> None:
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type] - an ASGI application, which uvicorn declares in its own words
+            app,
             log_config=None,
             access_log=False,  # an access log would hold the token of the login link
             lifespan="off",
@@ -309,11 +317,9 @@ def _alerting_settings(settings: CentreSettings) -> AlertingSettings:
     )
 
 
-def _app(
-    store: Store, feed: Feed, settings: CentreSettings, token: str, listener: socket.socket, intake: Intake
-) -> object:
+def _console_settings(settings: CentreSettings, token: str, listener: socket.socket) -> ConsoleSettings:
     host, port = listener.getsockname()[:2]
-    console = ConsoleSettings(
+    return ConsoleSettings(
         host=host,
         port=port,
         token=token,
@@ -321,4 +327,3 @@ def _app(
         silent_after_ms=int(settings.silent_after_s * 1000),
         retention_ms=int(settings.retention_h * 3600 * 1000),
     )
-    return make_app(store, feed, console, clock=now_ms, received=lambda: intake.report().bytes_received)

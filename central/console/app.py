@@ -97,8 +97,9 @@ def _add_programs(app: FastAPI, reader: Reader, feed: Feed, received: Callable[[
 
     @app.get("/api/tally")
     def tally() -> Response:
-        """Return what was counted since the beginning, in numbers alone; bytes since the centre started."""
-        return _json(reader.store.alerts.totals() | {"bytes_received": received()})
+        """Return what was counted since the beginning, in numbers alone; `pending` waits to be judged now."""
+        here = {"pending": reader.store.inbox.waiting(), "bytes_received": received()}
+        return _json(reader.store.alerts.totals() | here)
 
     @app.get("/api/health")
     def health() -> Response:

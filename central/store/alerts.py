@@ -46,6 +46,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Camera clock, this revision."""
     raised_at_ms: int
     """Box clock, this revision."""
+    taken_at_ms: int
+    """Box clock, when this revision's frame had reached the box; what the system adds is counted from then."""
     received_at_ms: int
     """Centre clock, this revision."""
     alerted_at_ms: int
@@ -293,6 +295,7 @@ def _content(event: SealedEvent, verified: Verified) -> dict[str, Any]:
         "first_seen_ms": candidate.first_seen_ms,
         "captured_at_ms": candidate.captured_at_ms,
         "raised_at_ms": candidate.raised_at_ms,
+        "taken_at_ms": candidate.taken_at_ms if 0 <= candidate.taken_at_ms < 1 << 53 else 0,
         "received_at_ms": event.received_at_ms,
         "frame": shot.frame,
         "box_x": shot.box.x,
@@ -305,7 +308,15 @@ def _content(event: SealedEvent, verified: Verified) -> dict[str, Any]:
 
 def _alert(row: Row[Any]) -> Alert:
     plain = ("change", "entry", "identity", "score", "threshold", "device", "camera", "track_id", "revision")
-    times = ("first_seen_ms", "captured_at_ms", "raised_at_ms", "received_at_ms", "alerted_at_ms", "revised_at_ms")
+    times = (
+        "first_seen_ms",
+        "captured_at_ms",
+        "raised_at_ms",
+        "taken_at_ms",
+        "received_at_ms",
+        "alerted_at_ms",
+        "revised_at_ms",
+    )
     rest = ("frame", "late", "enrolled_at_ms", "references")
     return Alert(
         alert_id=row.id,

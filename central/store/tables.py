@@ -168,7 +168,10 @@ def _outcomes(metadata: MetaData, cipher: Cipher) -> dict[str, Table]:
         Column("score", Float, nullable=False),
         Column("threshold", Float, nullable=False),
         Column("late", Boolean, nullable=False),
-        *(_milliseconds(name) for name in ("first_seen_ms", "captured_at_ms", "raised_at_ms", "received_at_ms")),
+        *(
+            _milliseconds(name)
+            for name in ("first_seen_ms", "captured_at_ms", "raised_at_ms", "taken_at_ms", "received_at_ms")
+        ),
         _milliseconds("alerted_at_ms"),
         Column("revised_at_ms", BigInteger, nullable=False, index=True),
         Column("frame", BigInteger, nullable=False),
