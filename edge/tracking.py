@@ -119,9 +119,7 @@ class Tracker:
         self._tracks = [t for t in self._tracks if at_ms - t.last_seen_ms <= self._settings.max_lost_ms]
         return ended
 
-    def _join(
-        self, tracks: list[Track], boxes: Floats, faces: NDArray[np.intp], at_ms: int
-    ) -> dict[int, Track]:
+    def _join(self, tracks: list[Track], boxes: Floats, faces: NDArray[np.intp], at_ms: int) -> dict[int, Track]:
         """Join the cheapest pairs first; at street densities this differs from the optimum too rarely to matter."""
         if not tracks or not len(faces):
             return {}

@@ -87,7 +87,5 @@ def _from_file(path: Path) -> tuple[str, str]:
         raise OperatorError(f"credentials file {path} cannot be read: {kind}") from None
     username, colon, password = line.partition(":")
     if not colon or not username or "\n" in line:
-        raise OperatorError(
-            f"credentials file {path} is not usable", hint="write one line in it: username:password"
-        )
+        raise OperatorError(f"credentials file {path} is not usable", hint="write one line in it: username:password")
     return username, password

@@ -140,9 +140,7 @@ class Feed:
             self._log.info("camera.seeing", reconnects=state.reconnects)
         elif self._live:
             told = {} if error is None else {"problem": error.message, "remedy": error.hint}
-            self._log.warning(
-                "camera.blind", reason=state.reason.value, frame_age_s=state.frame_age_s, **told
-            )
+            self._log.warning("camera.blind", reason=state.reason.value, frame_age_s=state.frame_age_s, **told)
 
     def _run(self) -> None:
         trouble: Exception | None = None

@@ -125,8 +125,7 @@ class VideoFile:
         if whole_s is not None and end_s < whole_s - _SLACK_S:
             good = damage.first_index if damage.pictures else count
             raise VideoError(
-                f"video {self._path} is cut short: it breaks off at frame {good} ({end_s:.2f} s) "
-                f"of {whole_s:.2f} s",
+                f"video {self._path} is cut short: it breaks off at frame {good} ({end_s:.2f} s) of {whole_s:.2f} s",
                 reason=Reason.CORRUPT,
                 hint="what came before was used; copy it again from where it was recorded",
             )
@@ -192,9 +191,7 @@ class ImageFolder:
         self.video_bytes = 0
         self._path, self._period_s, self._loop, self._clock = path, 1 / fps, loop, clock
         self._began_at_ms = began_at_ms
-        self._images = sorted(
-            (each for each in path.iterdir() if each.suffix.lower() in IMAGES), key=_natural
-        )
+        self._images = sorted((each for each in path.iterdir() if each.suffix.lower() in IMAGES), key=_natural)
         if not self._images:
             raise VideoError(
                 f"folder {path} has no images in it",

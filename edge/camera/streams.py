@@ -130,9 +130,7 @@ class Stream:
         held_s = self._period_s if self._parsed else 0.0
         return Picture(
             index=self._index,
-            captured_at_ms=self._clock.wall_ms() - round(held_s * 1000)
-            if captured_ms is None
-            else captured_ms,
+            captured_at_ms=self._clock.wall_ms() - round(held_s * 1000) if captured_ms is None else captured_ms,
             monotonic_at=arrived_at,
             clock_source=ClockSource.ARRIVAL if captured_ms is None else ClockSource.CAMERA,
             media_s=at_s - self._first_s,
