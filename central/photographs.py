@@ -115,7 +115,7 @@ def templates_of(
     """Embed the face meant in every photograph with every embedder, in batches of 16, with a progress bar."""
     found = np.zeros(len(photos), bool)
     of = {name: np.zeros((len(photos), embedder.dimension), np.float32) for name, embedder in embedders.items()}
-    with tqdm(total=len(photos), desc="photographs", unit="", disable=quiet) as bar:
+    with tqdm(total=len(photos), desc="photographs", unit="photo", disable=quiet) as bar:
         for start in range(0, len(photos), BATCH):
             batch = photos[start : start + BATCH]
             chips = [chip_of(photo, finder) for photo in batch]
@@ -132,7 +132,7 @@ def chips_in(photos: Sequence[Photo], finder: Finder, wanted: int, *, quiet: boo
     """Yield up to `wanted` chips, spread evenly over the photographs."""
     step = max(1, len(photos) // wanted) if wanted else 1
     order = [photo for offset in range(step) for photo in photos[offset::step]]
-    with tqdm(total=min(wanted, len(photos)), desc="chips", unit="", disable=quiet) as bar:
+    with tqdm(total=min(wanted, len(photos)), desc="chips", unit="photo", disable=quiet) as bar:
         given = 0
         for photo in order:
             if given == wanted:

@@ -60,20 +60,23 @@ class Quantised:
 
     def told(self) -> str:
         """Return the lines that say so."""
-        return "\n".join([
-            f"{self.card.name}: {self.card.file}, sha256 {self.card.sha256}",
-            f"made from {self.parent.name} (sha256 {self.parent.sha256[:12]}), {self.crops} crops for calibration "
-            f"(sha256 {self.card.calibrated_on[:12]})",
-            f"cosine to {self.parent.name}: mean {self.cosine_mean:.4f}, lowest {self.cosine_lowest:.4f} "
-            f"over {self.compared} other crops",
-            f"size: {self.file_bytes / 1e6:.2f} MB, {self.parent.name} {self.parent_bytes / 1e6:.2f} MB",
-            f"speed: {self.faster_at_1:.2f} times at batch 1, {self.faster_at_16:.2f} times at batch 16",
-            "accuracy of both: sightline evaluate --faces DIR",
-        ])  # fmt: skip
+        made_from = f"made from {self.parent.name} (sha256 {self.parent.sha256[:12]})"
+        data = f"calibrated on {self.crops} crops (sha256 {self.card.calibrated_on[:12]})"
+        cosine = f"cosine to {self.parent.name}: mean {self.cosine_mean:.4f}, lowest {self.cosine_lowest:.4f}"
+        return "\n".join(
+            (
+                f"{self.card.name}: {self.card.file}, sha256 {self.card.sha256}",
+                f"{made_from}, {data}",
+                f"{cosine} over {self.compared} other crops",
+                f"size: {self.file_bytes / 1e6:.2f} MB, {self.parent.name} {self.parent_bytes / 1e6:.2f} MB",
+                f"speed: {self.faster_at_1:.2f} times at batch 1, {self.faster_at_16:.2f} times at batch 16",
+                "accuracy of both: sightline evaluate --faces DIR",
+            )
+        )
 
 
 def run(faces: Path, *, model: str = "", crops: int = CROPS, quiet: bool = False) -> str:
-    """Quantise a registered embedder (the registry's first unless named) into the user's store; return what to say."""
+    """Quantise an embedder (the registry's first unless named) into the user's store; return what to say."""
     registry, store, settings = load_registry(), ModelStore.default(), RuntimeSettings()
     parents = [card for card in registry.models.values() if card.task is Task.EMBED and not card.made_from]
     finders = [card for card in registry.models.values() if card.task is Task.DETECT]
@@ -97,18 +100,32 @@ def quantise(
     """Make the int8 form of an embedder from crops of a folder `<person>/<photo>`, store it and register it."""
     if parent.made_from:
         raise OperatorError(f"model {parent.name} is quantised already")
-    embedder = open_embedder(parent, store, settings)
+    before = open_embedder(parent, store, settings)
     chips = list(chips_in(photographs_in(faces), finder, crops + COMPARED, quiet=quiet))
     if len(chips) < LEAST_CROPS:
         raise OperatorError(f"only {len(chips)} faces in {faces}", hint=f"calibration needs {LEAST_CROPS} or more")
     used = chips[: min(crops, len(chips) - len(chips) // 4)]
     others = np.stack(chips[len(used) :])
-    model = _quantised(read_model(parent, store), embedder, used)
+    model = _quantised(read_model(parent, store), before, used)
     card = _card_of(parent, model, used)
     store.put(card, iter([model]), f"the int8 form of {parent.name}")
     _replace_older(card, store)
     register_local(card, store)
-    return _compared(card, parent, store, settings, others, len(used))
+    after = open_embedder(card, store, settings)
+    cosines = np.einsum("nd,nd->n", before.embed(others), after.embed(others))
+    batch = np.resize(others, (16, *others.shape[1:]))
+    return Quantised(
+        card=card,
+        parent=parent,
+        crops=len(used),
+        compared=len(others),
+        cosine_mean=float(cosines.mean()),
+        cosine_lowest=float(cosines.min()),
+        file_bytes=(store.folder / card.file).stat().st_size,
+        parent_bytes=(store.folder / parent.file).stat().st_size,
+        faster_at_1=_ratio(lambda: before.embed(batch[:1]), lambda: after.embed(batch[:1])),
+        faster_at_16=_ratio(lambda: before.embed(batch), lambda: after.embed(batch)),
+    )
 
 
 def _quantised(model: bytes, embedder: Embedder, chips: list[Chips]) -> bytes:
@@ -163,26 +180,6 @@ def _replace_older(card: ModelCard, store: ModelStore) -> None:
     older = load_registry(store=store).models.get(card.name)
     if older is not None and older.file != card.file:
         (store.folder / older.file).unlink(missing_ok=True)
-
-
-def _compared(
-    card: ModelCard, parent: ModelCard, store: ModelStore, settings: RuntimeSettings, chips: Chips, crops: int
-) -> Quantised:
-    before, after = open_embedder(parent, store, settings), open_embedder(card, store, settings)
-    cosines = np.einsum("nd,nd->n", before.embed(chips), after.embed(chips))
-    batch = np.resize(chips, (16, *chips.shape[1:]))
-    return Quantised(
-        card=card,
-        parent=parent,
-        crops=crops,
-        compared=len(chips),
-        cosine_mean=float(cosines.mean()),
-        cosine_lowest=float(cosines.min()),
-        file_bytes=(store.folder / card.file).stat().st_size,
-        parent_bytes=(store.folder / parent.file).stat().st_size,
-        faster_at_1=_ratio(lambda: before.embed(batch[:1]), lambda: after.embed(batch[:1])),
-        faster_at_16=_ratio(lambda: before.embed(batch), lambda: after.embed(batch)),
-    )
 
 
 def _ratio(slow: Callable[[], object], fast: Callable[[], object]) -> float:

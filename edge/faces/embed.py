@@ -41,7 +41,7 @@ class Embedder:
     def as_input(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (n,112,112,3) uint8 BGR chips ordered, scaled and laid out as the card says."""
         values = chips[..., ::-1] if self._input.colour == "RGB" else chips
-        scaled = (values.astype(np.float32) - self._mean) * self._gain
+        scaled = np.asarray((values.astype(np.float32) - self._mean) * self._gain, np.float32)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if self._input.layout == "NCHW" else scaled
 
 
