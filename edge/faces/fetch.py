@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edge.errors import IntegrityError, OperatorError, WorldError
-from edge.faces.registry import CHUNK_BYTES, ModelCard, ModelStore, load_registry
+from edge.faces.registry import CHUNK_BYTES, ModelCard, ModelStore, Registry, load_registry
 
 CONNECT_S = 10.0
 SILENCE_S = 30.0
@@ -24,14 +24,16 @@ def pull(
     quiet: bool = False,
     optional: bool = False,
     say: Callable[[str], None] = print,
+    store: ModelStore | None = None,
+    registry: Registry | None = None,
 ) -> None:
-    """Fill the user's store with models, all registered ones unless named, and say one line for each.
+    """Fill a store, the user's by default, with models, all registered ones unless named; say a line for each.
 
     `quiet` keeps still about models that are already there. With `optional`, one that cannot be reached is
     said and passed over; one that is not what was registered is an error all the same.
     """
-    store = _with_mirror(ModelStore.default(), mirror)
-    registry = load_registry()
+    store = _with_mirror(store or ModelStore.default(), mirror)
+    registry = registry or load_registry()
     cards = [_named(registry.models, name) for name in names] or [c for c in registry.models.values() if c.url]
     for card in cards:
         if store.holds(card):

@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -145,7 +146,8 @@ class ModelStore:
                 hint="make room or give it back its rights, or name another cache by XDG_CACHE_HOME",
             ) from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # what kept it from being written is told already
+                part.unlink(missing_ok=True)
         return target
 
 
@@ -182,7 +184,8 @@ def register_local(card: ModelCard, store: ModelStore) -> None:
     except OSError as error:
         raise WorldError(f"cannot write {path}: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
