@@ -38,6 +38,7 @@ CROPS = 500
 COMPARED = 200
 LEAST_CROPS = 20
 ROUNDS = 15
+SUFFIX = "-int8"
 Chips = NDArray[np.uint8]
 
 
@@ -84,7 +85,10 @@ def run(faces: Path, *, model: str = "", crops: int = CROPS, quiet: bool = False
         raise OperatorError("the model registry has not both a detector and an embedder")
     parent = registry.model(model, Task.EMBED) if model else parents[0]
     finder = open_detector(finders[0], store, settings)
-    return quantise(parent, faces, store, finder=finder, settings=settings, crops=crops, quiet=quiet).told()
+    older = registry.models.get(f"{parent.name}{SUFFIX}")
+    return quantise(
+        parent, faces, store, finder=finder, settings=settings, older=older, crops=crops, quiet=quiet
+    ).told()
 
 
 def quantise(
@@ -94,10 +98,14 @@ def quantise(
     *,
     finder: Finder,
     settings: RuntimeSettings,
+    older: ModelCard | None = None,
     crops: int = CROPS,
     quiet: bool = False,
 ) -> Quantised:
-    """Make the int8 form of an embedder from crops of a folder `<person>/<photo>`, store it and register it."""
+    """Make the int8 form of an embedder from crops of a folder `<person>/<photo>`, store it and register it.
+
+    `older` is the one made before, whose file it replaces.
+    """
     if parent.made_from:
         raise OperatorError(f"model {parent.name} is quantised already")
     before = open_embedder(parent, store, settings)
@@ -109,8 +117,9 @@ def quantise(
     model = _quantised(read_model(parent, store), before, used)
     card = _card_of(parent, model, used)
     store.put(card, iter([model]), f"the int8 form of {parent.name}")
-    _replace_older(card, store)
     register_local(card, store)
+    if older is not None and older.file != card.file:
+        (store.folder / older.file).unlink(missing_ok=True)
     after = open_embedder(card, store, settings)
     cosines = np.einsum("nd,nd->n", before.embed(others), after.embed(others))
     batch = np.resize(others, (16, *others.shape[1:]))
@@ -131,8 +140,9 @@ def quantise(
 def _quantised(model: bytes, embedder: Embedder, chips: list[Chips]) -> bytes:
     """Return the int8 model; quantisation works on files, in a folder that goes away."""
     with tempfile.TemporaryDirectory(prefix="sightline-quantise-") as folder:
-        prepared, result = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        quant_pre_process(onnx.load_from_string(model), prepared, skip_symbolic_shape=True)
+        published, prepared, result = (Path(folder) / name for name in ("fp32.onnx", "prepared.onnx", "int8.onnx"))
+        published.write_bytes(model)  # handed over in memory, small constants would be read back as missing files
+        quant_pre_process(published, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             result,
@@ -165,21 +175,14 @@ def _card_of(parent: ModelCard, model: bytes, chips: list[Chips]) -> ModelCard:
         crops.update(chip.tobytes())
     return msgspec.structs.replace(
         parent,
-        name=f"{parent.name}-int8",
-        file=f"{Path(parent.file).stem}-int8-{sha256[:12]}.onnx",
+        name=f"{parent.name}{SUFFIX}",
+        file=f"{Path(parent.file).stem}{SUFFIX}-{sha256[:12]}.onnx",
         url="",
         sha256=sha256,
         prepare="",
         made_from=parent.sha256,
         calibrated_on=crops.hexdigest(),
     )
-
-
-def _replace_older(card: ModelCard, store: ModelStore) -> None:
-    """Remove the file of the model that had this name; the new one is in the store already."""
-    older = load_registry(store=store).models.get(card.name)
-    if older is not None and older.file != card.file:
-        (store.folder / older.file).unlink(missing_ok=True)
 
 
 def _ratio(slow: Callable[[], object], fast: Callable[[], object]) -> float:
