@@ -1,13 +1,62 @@
 """Frames, message, commit, acknowledge: the only importer of ZeroMQ at the centre.
 
-What it needs from the rest of the centre are the three ports below.
+One thread, one loop, one ROUTER. A box is known by the CURVE key it holds: ZAP admits the key, every
+message carries it as its User-Id, and what the box says of itself only ever has to agree. The keys are
+looked up again with every batch, so that a revoked box is locked out at once.
+
+An acknowledgement leaves after `Inbox.commit` has returned, never before. Where storing fails, nothing is
+acknowledged and nothing kept here: the boxes hold it and send it again.
+
+What this needs of the rest of the centre are the three ports below.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+import contextlib
+import errno
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Protocol, Self, TypeAlias
 
-from edge.wire.conversation import Arrival
-from edge.wire.messages import Heartbeat
+import structlog
+import zmq
+from msgspec import Meta, Struct
+from zmq.utils import z85
+from zmq.utils.monitor import parse_monitor_message
+
+from edge.errors import OperatorError, SightlineError, WorldError
+from edge.wire import codec
+from edge.wire.conversation import Arrival, CentreSide, Instant, Pace
+from edge.wire.curve import CurveKey
+from edge.wire.messages import MAX_PAYLOAD_BYTES, FromCentre, FromDevice, Heartbeat, Hello, Reason, Refused
+from edge.wire.turns import (
+    CentreEvent,
+    Commit,
+    Committed,
+    Expelled,
+    Heard,
+    Leave,
+    Note,
+    Parting,
+    Say,
+    State,
+    Tick,
+    Unreadable,
+)
+
+_Socket: TypeAlias = "zmq.Socket[bytes]"
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("central.intake")
+
+_POLL_MS = 100
+_QUIET_S = 10.0
+"""Seconds between two log lines about the same kind of trouble; what falls between is counted."""
+_SWEEP_S = 1.0
+"""Seconds between two looks for boxes that have gone silent."""
+_BATCH_BYTES = 32 * 1024 * 1024
+_ZAP_DOMAIN = b"sightline"
+_HANDSHAKE_MS = 5_000
+_PEER_QUEUE = 16
+"""Messages of one box that may wait unread, at most 1 MiB of payload each."""
 
 
 class Inbox(Protocol):
@@ -37,3 +86,330 @@ class Heartbeats(Protocol):
 
     def heard(self, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
         """Take a box's newest heartbeat, received at this time."""
+
+
+class IntakeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the centre listens for boxes."""
+
+    endpoint: str = "tcp://127.0.0.1:5810"
+    """Address to listen on; `tcp://0.0.0.0:5810` for boxes elsewhere, `:*` for any free port."""
+    batch: Annotated[int, Meta(ge=1, le=4096)] = 128
+    """Most messages that are committed together."""
+    pace: Pace = Pace()
+    """How long a silent box is waited for."""
+
+
+class IntakeReport(Struct, frozen=True, kw_only=True):
+    """What the intake has done since its start."""
+
+    peers: int = 0
+    """Boxes in conversation."""
+    messages: int = 0
+    bytes_received: int = 0
+    """Lengths of all frames; CURVE and TCP add theirs."""
+    bytes_sent: int = 0
+    committed: int = 0
+    """Events and tallies committed and acknowledged, repeats among them."""
+    commit_failures: int = 0
+    failures: int = 0
+    """Turns that another port's trouble cut short."""
+    denied: int = 0
+    """Handshakes of keys that are not admitted."""
+    broken_handshakes: int = 0
+    """Handshakes that never got as far as a key: plain clients, wrong centre keys, noise."""
+    refused: dict[str, int] = {}
+    """Messages refused, by reason."""
+
+
+class _Peer:
+    """One box in conversation: its present connection and where that stands."""
+
+    def __init__(self, route: bytes, side: CentreSide) -> None:
+        self.route = route
+        self.side = side
+
+
+class Intake:
+    """The centre's end of every link; `bind`, then `run` in a thread of its own."""
+
+    def __init__(
+        self,
+        settings: IntakeSettings,
+        *,
+        key: CurveKey,
+        inbox: Inbox,
+        admissions: Admissions,
+        heartbeats: Heartbeats,
+    ) -> None:
+        self._settings = settings
+        self._key = key
+        self._inbox = inbox
+        self._admissions = admissions
+        self._heartbeats = heartbeats
+        self._peers: dict[str, _Peer] = {}
+        self._batch: list[Arrival] = []
+        self._counts: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._quiet_until_s: dict[str, float] = {}
+        self._sweep_s = 0.0
+        self._door: _Door | None = None
+
+    def bind(self) -> str:
+        """Start listening and return the address, with the port that was found for `:*`."""
+        if self._door is None:
+            self._door = _Door(self._settings.endpoint, self._key, self._admitted)
+        return self._door.address
+
+    def __enter__(self) -> Self:
+        self.bind()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._door is not None:
+            self._door.close()
+        self._door = None
+
+    def run(self, stop: threading.Event) -> IntakeReport:
+        """Take in what the boxes send until `stop` is set, then stop listening."""
+        self.bind()
+        try:
+            while not stop.is_set():
+                try:
+                    self._turn()
+                except SightlineError as error:  # one of the ports: what it could not take is sent again
+                    self._batch.clear()
+                    self._counts["failures"] += 1
+                    self._say_rarely("intake.failed", what=error.message, hint=error.hint)
+        finally:
+            self.close()
+        return self.report()
+
+    def report(self) -> IntakeReport:
+        """Return the counters so far; any thread may ask."""
+        return IntakeReport(peers=len(self._peers), refused=dict(self._refused), **self._counts)
+
+    # ------------------------------------------------------------------ one turn
+
+    def _turn(self) -> None:
+        door = self._bound()
+        heard = door.wait(_POLL_MS, self._settings.batch)
+        now = _now()
+        devices: dict[str, str | None] = {}
+        for frames in heard:
+            self._counts["messages"] += 1
+            self._counts["bytes_received"] += sum(len(frame) for frame in frames.body)
+            if frames.key not in devices:
+                devices[frames.key] = self._admissions.device(frames.key) if frames.key else None
+            self._hear(frames, devices[frames.key], now)
+        self._commit()
+        if door.broken:
+            self._counts["broken_handshakes"] += door.broken
+            self._say_rarely("intake.broken_handshake", count=door.broken)
+            door.broken = 0
+        if now.monotonic_s >= self._sweep_s:
+            self._sweep_s = now.monotonic_s + _SWEEP_S
+            for peer in list(self._peers.values()):
+                self._handle(peer, Tick(), now)
+
+    def _hear(self, frames: "_Frames", device: str | None, now: Instant) -> None:
+        if device is None:
+            self._expel(frames, now)
+            return
+        event: CentreEvent
+        try:
+            said = codec.decode_from_device(frames.body)
+            event = Heard(said.message, said.payload)
+        except codec.Garbled as error:
+            event = Unreadable(error.reason, error.message)
+        peer = self._peers.get(device)
+        if peer is None or peer.route != frames.route:
+            fresh = _Peer(frames.route, CentreSide(device, self._settings.pace, now=now))
+            if peer is None or (isinstance(event, Heard) and isinstance(event.message, Hello)):
+                self._peers[device] = fresh
+            peer = fresh
+        self._handle(peer, event, now)
+
+    def _expel(self, frames: "_Frames", now: Instant) -> None:
+        """Turn away a box that was admitted when it connected and no longer is."""
+        self._counts["denied"] += 1
+        self._say_rarely("intake.expelled", key=frames.key)
+        for peer in [peer for peer in self._peers.values() if peer.route == frames.route]:
+            self._handle(peer, Expelled(), now)
+            return
+        self._send(frames.route, Refused(Reason.NOT_ADMITTED))
+
+    def _handle(self, peer: _Peer, event: CentreEvent, now: Instant) -> None:
+        before = peer.side.state
+        for action in peer.side.handle(event, now):
+            match action:
+                case Say(message):
+                    self._send(peer.route, message)
+                case Commit(arrival):
+                    self._batch.append(arrival)
+                case Note(heartbeat):
+                    self._heartbeats.heard(peer.side.device, heartbeat, now.clock_ms)
+                case Leave(why, detail):
+                    self._leave(peer, why, detail)
+        if before is State.STRANGER and peer.side.state is State.TALKING:
+            _log.info("intake.connected", device=peer.side.device)
+
+    def _leave(self, peer: _Peer, why: Parting, detail: str) -> None:
+        if self._peers.get(peer.side.device) is peer:
+            del self._peers[peer.side.device]
+        _log.warning("intake.disconnected", device=peer.side.device, why=why.value, detail=detail)
+
+    def _commit(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        try:
+            self._inbox.commit(batch)
+        except SightlineError as error:
+            self._counts["commit_failures"] += 1
+            self._say_rarely("intake.commit_failed", what=error.message, hint=error.hint, messages=len(batch))
+            return
+        self._counts["committed"] += len(batch)
+        ids: dict[str, list[str]] = {}
+        for arrival in batch:
+            ids.setdefault(arrival.device, []).append(arrival.id)
+        for device, committed in ids.items():
+            if device in self._peers:
+                self._handle(self._peers[device], Committed(committed), _now())
+
+    # ------------------------------------------------------------------ below
+
+    def _admitted(self, public_key: str) -> bool:
+        try:
+            admitted = self._admissions.device(public_key) is not None
+        except SightlineError as error:
+            self._say_rarely("intake.failed", what=error.message, hint=error.hint)
+            return False
+        if not admitted:
+            self._counts["denied"] += 1
+            self._say_rarely("intake.denied", key=public_key)
+        return admitted
+
+    def _send(self, route: bytes, message: FromDevice | FromCentre) -> None:
+        if isinstance(message, Refused):
+            self._refused[message.reason.value] += 1
+            self._say_rarely("intake.refused", reason=message.reason.value, detail=message.detail)
+        frames = codec.encode(message)
+        self._counts["bytes_sent"] += sum(len(frame) for frame in frames)
+        self._bound().send(route, frames)
+
+    def _bound(self) -> "_Door":
+        if self._door is None:
+            raise RuntimeError("the intake is closed")
+        return self._door
+
+    def _say_rarely(self, event: str, **fields: object) -> None:
+        """Log a kind of trouble at most every few seconds: whoever causes it must not fill the disk."""
+        at_s = _now().monotonic_s
+        if at_s >= self._quiet_until_s.get(event, 0.0):
+            self._quiet_until_s[event] = at_s + _QUIET_S
+            _log.warning(event, **fields)
+
+
+class _Frames(Struct, frozen=True):
+    """A message as it came: by which connection, under which key (z85), and its frames."""
+
+    route: bytes
+    key: str
+    body: list[bytes]
+
+
+class _Door:
+    """The listening sockets: the ROUTER, the ZAP handler that admits keys, the monitor of failed handshakes."""
+
+    def __init__(self, endpoint: str, key: CurveKey, admitted: Callable[[str], bool]) -> None:
+        self.broken = 0
+        self._admitted = admitted
+        self._context: zmq.Context[_Socket] = zmq.Context()
+        # The handler first: a ROUTER without one would let everybody in. ENFORCE_DOMAIN says so twice.
+        self._zap = self._context.socket(zmq.REP)
+        self._zap.bind("inproc://zeromq.zap.01")
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.linger = 0
+        self._router.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES)
+        self._router.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
+        self._router.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        self._router.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._router.zap_domain = _ZAP_DOMAIN
+        self._router.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        self._router.curve_server = True
+        self._router.curve_secretkey = key.secret
+        self._monitor = self._router.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        )
+        self._poller = zmq.Poller()
+        for socket in (self._zap, self._router, self._monitor):
+            self._poller.register(socket, zmq.POLLIN)
+        self.address = self._bind(endpoint)
+
+    def _bind(self, endpoint: str) -> str:
+        try:
+            self._router.bind(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            if error.errno in (errno.EINVAL, errno.EPROTONOSUPPORT, errno.ENODEV):
+                raise OperatorError(
+                    f"cannot listen on {endpoint}: {error.strerror}",
+                    hint="intake.endpoint looks like tcp://0.0.0.0:5810",
+                ) from error
+            raise WorldError(
+                f"cannot listen on {endpoint}: {error.strerror}",
+                hint="stop the program that holds the port (`ss -ltnp` names it), or set intake.endpoint to another",
+            ) from error
+        return str(self._router.get_string(zmq.LAST_ENDPOINT))
+
+    def wait(self, timeout_ms: int, most: int) -> list[_Frames]:
+        """Wait for messages and return at most so many; keys are admitted and denied on the way."""
+        ready = dict(self._poller.poll(timeout_ms))
+        if self._zap in ready:
+            self._admit()
+        if self._monitor in ready:
+            with contextlib.suppress(zmq.Again):
+                while parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK)):
+                    self.broken += 1
+        heard: list[_Frames] = []
+        if self._router in ready:
+            with contextlib.suppress(zmq.Again):
+                size = 0
+                while len(heard) < most and size < _BATCH_BYTES:
+                    heard.append(self._read())
+                    size += sum(len(frame) for frame in heard[-1].body)
+        return heard
+
+    def _read(self) -> _Frames:
+        route, *body = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+        key = body[-1].get("User-Id") if body else ""
+        return _Frames(route.bytes, str(key), [frame.bytes for frame in body])
+
+    def _admit(self) -> None:
+        """Answer one question of ZAP (RFC 27): whether this key may connect."""
+        version, request, domain, _, _, mechanism, *credentials = self._zap.recv_multipart()
+        key = ""
+        if domain == _ZAP_DOMAIN and mechanism == b"CURVE" and len(credentials) == 1:
+            key = z85.encode(credentials[0]).decode("ascii")
+        answer = [b"200", b"OK", key.encode("ascii")] if key and self._admitted(key) else [b"400", b"no", b""]
+        self._zap.send_multipart([version, request, *answer, b""])
+
+    def send(self, route: bytes, frames: Sequence[bytes]) -> None:
+        """Send to one connection; one that is gone or does not read loses it, and asks again."""
+        with contextlib.suppress(zmq.Again, zmq.ZMQError):
+            self._router.send_multipart([route, *frames], zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._router.disable_monitor()
+        for socket in (self._monitor, self._router, self._zap):
+            socket.close(linger=0)
+        self._context.term()
+
+
+def _now() -> Instant:
+    return Instant(time.monotonic(), time.time_ns() // 1_000_000)  # noqa: TID251 - a door reads the clock

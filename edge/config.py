@@ -3,10 +3,11 @@
 import difflib
 import re
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import yaml
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
 from edge.errors import OperatorError
@@ -26,6 +27,13 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     runtime: RuntimeSettings = RuntimeSettings()
 
 
+class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may open what this box saw, and whose watchlist it takes."""
+
+    sealing_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    """The centre's public sealing key, 64 hex digits: `sightline keys` prints it."""
+
+
 class DeviceSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which box this is."""
 
@@ -40,6 +48,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a box is told."""
 
     device: DeviceSettings
+    centre: CentreSettings
     camera: CameraSettings
     watchlist: WatchlistSettings
     link: LinkSettings

@@ -27,7 +27,9 @@ from typing import Annotated, Literal, Self
 from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, SightlineError, WorldError
-from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, Count, Text
+from edge.wire.codec import encode
+from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, Count, Event, Tally, Text
+from edge.wire.turns import subject_of
 
 Kind = Literal["event", "tally"]
 
@@ -97,6 +99,13 @@ class Outgoing:
                 f"{self.kind} {self.id}: {len(self.header)} + {len(self.payload)} bytes, "
                 f"at most {MAX_HEADER_BYTES} + {MAX_PAYLOAD_BYTES} are allowed"
             )
+
+    @classmethod
+    def of(cls, message: Event | Tally, payload: bytes = b"") -> "Outgoing":
+        """Encode a message for its way; an event comes with its sealed candidate, a tally with nothing."""
+        header, *_ = encode(message, payload)
+        kind: Kind = "event" if isinstance(message, Event) else "tally"
+        return cls(id=subject_of(message), kind=kind, header=header, payload=payload)
 
     @property
     def size(self) -> int:

@@ -62,6 +62,10 @@ class Counts:
     unusable: int = 0
     candidates: int = 0
 
+    def plus(self, other: "Counts") -> "Counts":
+        """Return both together."""
+        return Counts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
     def taken(self) -> "Counts":
         """Return the counts so far and start again from nothing."""
         taken = Counts(**vars(self))
@@ -95,7 +99,7 @@ class Pipeline:
     detector: Detector
     embedder: Embedder
     gallery: Gallery
-    settings: PipelineSettings = PipelineSettings()
+    settings: PipelineSettings = field(default_factory=PipelineSettings)
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
@@ -110,7 +114,7 @@ class Pipeline:
         wanted = self._worth_embedding(frame, faces, update.tracks)
         self._take(frame, faces, wanted)
         findings = [found for want in wanted if (found := self._judge(want.track, frame))]
-        self._count(frame, faces, update.tracks.values(), update.ended, findings)
+        self._count(faces, update.tracks.values(), update.ended, findings)
         return findings
 
     def end(self) -> None:
@@ -166,10 +170,7 @@ class Pipeline:
             looks=looks,
         )
 
-    def _count(
-        self, frame: Frame, faces: Faces, seen: Iterable[Track], ended: list[Track], findings: list[Finding]
-    ) -> None:
-        del frame
+    def _count(self, faces: Faces, seen: Iterable[Track], ended: list[Track], findings: list[Finding]) -> None:
         self.counts.frames += 1
         self.counts.faces += len(faces)
         self.counts.candidates += sum(found.revision == 0 for found in findings)

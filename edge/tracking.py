@@ -94,9 +94,9 @@ class Tracker:
             joined.update(self._join(free, boxes, faces, at_ms))
         for index, track in joined.items():
             track.seen(boxes[index], float(scores[index]), at_ms, self._settings.memory_ms)
-        for index in np.flatnonzero(sure):
-            if int(index) not in joined:
-                joined[int(index)] = self._begin(boxes[index], float(scores[index]), at_ms)
+        for index in map(int, np.flatnonzero(sure)):
+            if index not in joined:
+                joined[index] = self._begin(boxes[index], float(scores[index]), at_ms)
         return Update(joined, self._retire(at_ms))
 
     def end(self) -> list[Track]:

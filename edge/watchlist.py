@@ -17,12 +17,10 @@ from edge.wire.watchlist import MAX_WATCHLIST_BYTES, SealedWatchlist, decode
 
 
 class WatchlistSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the watchlist lies and who may have made it."""
+    """Where the watchlist lies."""
 
     file: str
-    """The wrapped watchlist."""
-    centre_sealing_key: str
-    """The centre's public sealing key, 64 hex digits; a file from anybody else does not open."""
+    """The watchlist, wrapped by the centre for this box."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,9 +40,9 @@ class Watchlist:
 
 
 def open_watchlist(
-    settings: WatchlistSettings, key: SealingKey, *, device: str, model_sha256: str, now_ms: int
+    settings: WatchlistSettings, key: SealingKey, *, author: str, device: str, model_sha256: str, now_ms: int
 ) -> Watchlist:
-    """Open the watchlist for this device and model, or say why it may not be used."""
+    """Open the watchlist that `author`, the centre's public sealing key, made for this device and model."""
     path = Path(settings.file)
     try:
         size = path.stat().st_size
@@ -58,7 +56,7 @@ def open_watchlist(
     if not wrapped:
         raise IntegrityError(f"the watchlist {path} has {size} bytes, the limit is {MAX_WATCHLIST_BYTES}")
     try:
-        sealed = decode(unwrap(key, settings.centre_sealing_key, wrapped))
+        sealed = decode(unwrap(key, author, wrapped))
     except IntegrityError as error:
         raise IntegrityError(f"watchlist {path}: {error.message}", hint="have the centre seal it again") from error
     _suits(sealed, path, device, model_sha256)

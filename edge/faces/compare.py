@@ -26,6 +26,11 @@ class Gallery:
         self._templates = np.ascontiguousarray(templates, np.float32)
         self._owners = tuple(owners)
 
+    @classmethod
+    def of_nobody(cls) -> "Gallery":
+        """Return the empty gallery, which matches no probe."""
+        return cls(np.zeros((0, 0), np.float32), [])
+
     def __len__(self) -> int:
         return len(self._owners)
 

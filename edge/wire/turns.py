@@ -81,18 +81,28 @@ class Parting(Enum):
     VERSION = "version"
     GARBAGE = "garbage"
     OUT_OF_TURN = "out-of-turn"
+    OUTBOX = "outbox"
 
 
 # ------------------------------------------------------------------ values that pass through
 
 
+def subject_of(message: Event | Tally) -> str:
+    """Return the id that acknowledges a message, and under which a repeat of it is known."""
+    return message.event_id if isinstance(message, Event) else message.tally_id
+
+
 @dataclass(frozen=True)
 class Letter:
-    """An event or a tally waiting in the box, under the id that acknowledges it."""
+    """An event or a tally waiting in the box."""
 
-    id: str
     message: Event | Tally
     payload: bytes = b""
+
+    @property
+    def id(self) -> str:
+        """Return the id that acknowledges it."""
+        return subject_of(self.message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +120,7 @@ class Arrival:
     @property
     def id(self) -> str:
         """Return the id under which a repeat is known and the acknowledgement goes back."""
-        return self.message.event_id if isinstance(self.message, Event) else self.message.tally_id
+        return subject_of(self.message)
 
 
 # ------------------------------------------------------------------ what happens

@@ -1,0 +1,106 @@
+"""`edge check`: every part of a configuration tried, one line each, with the remedy where one fails.
+
+What a technician on a ladder runs before coming down. It changes nothing but to make keys that are missing.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edge.camera.feed import Feed
+from edge.config import Config, load_config
+from edge.errors import SightlineError, WorldError
+from edge.faces.detect import open_detector
+from edge.faces.embed import open_embedder
+from edge.faces.registry import ModelStore, Task, load_registry
+from edge.outbox import Outbox
+from edge.service import Home, public_keys
+from edge.watchlist import open_watchlist
+from edge.wire import sealing
+
+CAMERA_WAIT_S = 10.0
+DIAL_WAIT_S = 5.0
+
+
+def check(path: Path, say: Callable[[str], None]) -> int:
+    """Try everything and say how it went; 0 where all is well, else the exit code of the first trouble."""
+    config = load_config(path)
+    say(f"ok    configuration  {path}: device {config.device.id}, camera {config.camera.id}")
+    probes: tuple[tuple[str, Callable[[Config], str]], ...] = (
+        ("keys", _keys),
+        ("outbox", _outbox),
+        ("models", _models),
+        ("watchlist", _watchlist),
+        ("camera", _camera),
+        ("centre", _centre),
+    )
+    first = 0
+    for name, probe in probes:
+        try:
+            say(f"ok    {name:<13}  {probe(config)}")
+        except SightlineError as error:
+            say(f"FAIL  {name:<13}  {error}")
+            first = first or error.exit_code
+    return first
+
+
+def _keys(config: Config) -> str:
+    keys = public_keys(config)
+    return f"link {keys['curve']}, sealing {keys['seal'][:16]}…"
+
+
+def _outbox(config: Config) -> str:
+    path = Home(Path(config.device.state)).outbox
+    with Outbox.open(path, config.outbox) as outbox:
+        return f"{path}: {outbox.count()} waiting, {outbox.shed()} ever dropped"
+
+
+def _models(config: Config) -> str:
+    registry, store, models = load_registry(), ModelStore.default(), config.models
+    open_detector(registry.model(models.detector, Task.DETECT), store, models.runtime)
+    open_embedder(registry.model(models.embedder, Task.EMBED), store, models.runtime)
+    return f"{models.detector} and {models.embedder} verified and loaded, provider {models.runtime.provider}"
+
+
+def _watchlist(config: Config) -> str:
+    watchlist = open_watchlist(
+        config.watchlist,
+        sealing.make_or_load(Home(Path(config.device.state)).sealing_key),
+        author=config.centre.sealing_key,
+        device=config.device.id,
+        model_sha256=load_registry().model(config.models.embedder, Task.EMBED).sha256,
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    left_h = (watchlist.expires_at_ms - time.time_ns() // 1_000_000) / 3_600_000
+    return f"{len(watchlist.gallery)} references, expires in {left_h:.1f} h"
+
+
+def _camera(config: Config) -> str:
+    with Feed(config.camera) as feed:
+        frame = feed.next(CAMERA_WAIT_S)
+        if frame is None:
+            reason = feed.state().reason
+            raise WorldError(
+                f"camera {config.camera.id} gave no picture within {CAMERA_WAIT_S:.0f} s"
+                f" ({reason.value if reason else 'ended'})",
+                hint="check its power, its network, its address and its credentials",
+            )
+    height, width = frame.image.shape[:2]
+    return f"{config.camera.id} sees: {width}x{height}, time by the {frame.clock_source.value} clock"
+
+
+def _centre(config: Config) -> str:
+    reached = []
+    for endpoint in config.link.endpoints:
+        place = urlsplit(endpoint)
+        try:
+            socket.create_connection((place.hostname, place.port), timeout=DIAL_WAIT_S).close()
+        except OSError as error:
+            raise WorldError(
+                f"the centre at {endpoint} does not answer: {error.strerror or error}",
+                hint="start it, or correct link.endpoints; candidates wait in the outbox meanwhile",
+            ) from error
+        reached.append(endpoint)
+    return f"{', '.join(reached)} listens (whether it admits this box is seen by running: edge link)"

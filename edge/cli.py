@@ -1,0 +1,137 @@
+"""The device's command line: arguments, configuration, one call, exit code; one verb per unit."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from edge.errors import OperatorError, SightlineError
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; trouble is one line on standard error and the exit code of its kind."""
+    options = _parser().parse_args(argv)
+    _log_to_stderr()
+    try:
+        verb: Verb = options.verb
+        return verb(options)
+    except SightlineError as error:
+        print(f"edge {options.name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        if options.debug:
+            raise
+        # A traceback may carry what it must not; the class alone cannot.
+        print(f"edge {options.name}: internal error ({type(error).__name__}); --debug shows where", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edge", description="Sightline on the box beside a camera.")
+    parser.add_argument("--debug", action="store_true", help="show where an internal error happened")
+    verbs = parser.add_subparsers(dest="name", required=True, metavar="VERB")
+
+    def verb(name: str, run: Verb, text: str, *, config: bool = True) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=text, description=text)
+        made.set_defaults(verb=run)
+        if config:
+            made.add_argument(
+                "--config", type=Path, default=Path("/etc/sightline/edge.yaml"), help="default: %(default)s"
+            )
+        return made
+
+    verb("watch", _watch, "see faces and put candidates into the outbox")
+    link = verb("link", _link, "carry the outbox to the centre")
+    link.add_argument("--drain", action="store_true", help="end once watch has ended and the outbox is empty")
+    verb("keys", _keys, "print this box's public keys, making them if there are none")
+    verb("status", _status, "print what watch and link last said of themselves, as JSON")
+    verb("check", _check, "try every part of the configuration and say what is wrong")
+    bench = verb("bench", _bench, "time every stage of the pipeline", config=False)
+    bench.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
+    return parser
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from edge.config import load_config
+    from edge.service import run_watch
+
+    run_watch(load_config(options.config), _stop_on_signals())
+    return 0
+
+
+def _link(options: argparse.Namespace) -> int:
+    from edge.config import load_config
+    from edge.service import run_link
+
+    run_link(load_config(options.config), _stop_on_signals(), drain=options.drain)
+    return 0
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from edge.config import load_config
+    from edge.service import public_keys
+
+    print(json.dumps(public_keys(load_config(options.config))))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from edge.config import load_config
+    from edge.outbox import Outbox
+    from edge.service import Home
+
+    config = load_config(options.config)
+    path = Home(Path(config.device.state)).outbox
+    if not path.exists():
+        raise OperatorError(f"there is no outbox {path} yet", hint="edge watch makes it when it starts")
+    with Outbox.open(path, config.outbox) as outbox:
+        reports = {name: json.loads(body) for name, body in outbox.reports().items()}
+        print(json.dumps({**reports, "waiting": outbox.count(), "shed": outbox.shed()}, indent=2))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from edge.check import check
+
+    return check(options.config, print)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from edge.bench import run
+
+    run(options.json)
+    return 0
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _log_to_stderr() -> None:
+    """Log events with fields: as text for a person at a terminal, as JSON for a journal."""
+    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

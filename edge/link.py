@@ -1,0 +1,451 @@
+"""Outbox to centre: the only importer of ZeroMQ on the device.
+
+One thread, one loop: hear what the socket says, hand it to the conversation (edge/wire/conversation.py), do
+what that says, read the outbox when it has changed and the window has room. A row leaves the outbox on the
+centre's ack and for no other reason. Every attempt has a fresh socket; ZeroMQ's own reconnecting is off,
+so that back-off, round robin and reasons are the conversation's alone.
+"""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
+
+import msgspec
+import structlog
+import zmq
+from msgspec import Meta, Struct
+from zmq.utils.monitor import parse_monitor_message
+
+from edge.errors import OperatorError, WorldError
+from edge.outbox import Outbox, Outgoing, WatchReport
+from edge.wire import codec, curve
+from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
+from edge.wire.messages import MAX_HEADER_BYTES, Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
+from edge.wire.turns import (
+    Beat,
+    Declined,
+    DeviceAction,
+    DeviceEvent,
+    Dial,
+    Forget,
+    HangUp,
+    Heard,
+    Lost,
+    Met,
+    Offered,
+    Opened,
+    Parting,
+    Say,
+    State,
+    Tick,
+    Unreadable,
+)
+
+_POLL_MS = 25
+"""Longest sleep, milliseconds: how late a new row or a stop is seen. Costs well under 1 % of a core."""
+_REPORT_S = 1.0
+_WATCH_SILENT_MS = 15_000
+_MOST_TROUBLES = 16
+_TROUBLE_CHARACTERS = 512
+_HEARD_AT_ONCE = 64
+
+_Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.link")
+
+_REMEDIES = {
+    Parting.ABSENT: "start the centre, or correct link.endpoints; meanwhile everything waits in the outbox",
+    Parting.DENIED: "admit this box's public key at the centre",
+    Parting.WRONG_KEY: "check link.centre_key: the centre at this address seems to hold another",
+    Parting.REFUSED: "the centre says why; see its log",
+    Parting.VERSION: "install the same release on both sides",
+}
+
+
+class LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the centre is, how to know it, and how patient to be."""
+
+    endpoints: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+    """Addresses of the centre, `tcp://host:port`, tried in turn."""
+    centre_key: str
+    """The centre's public CURVE key, 40 characters of z85."""
+    pace: Pace = Pace()
+    """Heartbeats, patience, window and back-off."""
+
+
+class LinkReport(Struct, frozen=True, kw_only=True):
+    """What `link` leaves in the outbox, under the name "link", about itself."""
+
+    at_ms: int = 0
+    """Box clock when it was written."""
+    state: str = State.RESTING.value
+    connected: bool = False
+    """Whether the centre has welcomed the box on the present connection."""
+    endpoint: str = ""
+    """Where it dialled last."""
+    connects: int = 0
+    """Welcomes since the start."""
+    bytes_sent: int = 0
+    """Lengths of all frames handed to the socket, resent ones too; CURVE and TCP add theirs."""
+    bytes_received: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    acked: int = 0
+    """Rows that left the outbox because the centre has them."""
+    unacked: int = 0
+    """Rows on their way."""
+    waiting: int = 0
+    """Rows in the outbox, those on their way among them."""
+    declined: int = 0
+    """Rows the centre would not take; they stay."""
+    unsendable: int = 0
+    """Rows that are no message and were taken out: a fault of the writer."""
+    centre_clock_ahead_ms: int = 0
+    """Centre clock less box clock at the last welcome."""
+    last_parting: str = ""
+    """Why the last connection ended."""
+
+
+class _Numbers:
+    """The counters behind a report."""
+
+    def __init__(self) -> None:
+        self.connects = self.bytes_sent = self.bytes_received = 0
+        self.messages_sent = self.messages_received = 0
+        self.acked = self.declined = self.unsendable = 0
+        self.centre_clock_ahead_ms = 0
+        self.last_parting = ""
+
+
+class Link:
+    """One box's link; `run` it in a thread or a process of its own."""
+
+    def __init__(
+        self, settings: LinkSettings, *, device: Id, software: str, key: curve.CurveKey, outbox: Outbox
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._centre_key = curve.checked_public(settings.centre_key)
+        self._key = key
+        for endpoint in settings.endpoints:
+            if not endpoint.startswith(("tcp://", "ipc://")):
+                raise OperatorError(f"not an endpoint: {endpoint!r}", hint="it looks like tcp://host:5810")
+        self._talk = DeviceSide(
+            Hello(device, software),
+            settings.pace,
+            endpoints=len(settings.endpoints),
+            random=random.SystemRandom().random,
+            now=_now(),
+        )
+        self._numbers = _Numbers()
+        self._line: _Line | None = None
+        self._cursor = 0
+        """Number of the last row offered on this connection."""
+        self._seen_version = -1
+        self._more = False
+        self._told: set[str] = set()
+        """What the log has been told since things were last well."""
+        self._written = LinkReport()
+        self._report_s = 0.0
+        self._untidy_s: float | None = None
+        """When the last row was forgotten that the log may still hold."""
+
+    def run(self, stop: threading.Event, *, drain: bool = False) -> LinkReport:
+        """Carry rows to the centre until `stop` is set, and return the last report.
+
+        With `drain`, also return once `watch` has reported that it has ended and the outbox is empty. `watch`
+        puts its last row before it says so, and says "not ended" before its first; this reads in that order.
+        """
+        with zmq.Context() as context:
+            try:
+                while not stop.is_set():
+                    try:
+                        if drain and self._drained():
+                            break
+                        self._turn(context)
+                    except WorldError as error:
+                        self._stumble(context, error, stop)
+            finally:
+                self._hang_up()
+                with contextlib.suppress(WorldError):  # told above, or soon by whoever opens it next
+                    self._outbox.tidy()
+                    self._leave_report(final=True)
+        return self._written
+
+    def _stumble(self, context: _Context, error: WorldError, stop: threading.Event) -> None:
+        """Wait for the disk to come back: start over from the outbox, which has lost nothing."""
+        if error.message not in self._told:
+            self._told.add(error.message)
+            _log.error("link.outbox_trouble", what=error.message, hint=error.hint)
+        self._handle(context, Lost(Parting.OUTBOX, error.message), _now())
+        stop.wait(_REPORT_S)
+
+    def _turn(self, context: _Context) -> None:
+        now = _now()
+        self._handle(context, Tick(), now)
+        self._offer(context, now)
+        for event in self._listen(now):
+            self._handle(context, event, _now())
+        self._leave_report()
+        self._tidy()
+
+    def _handle(self, context: _Context, event: DeviceEvent, now: Instant) -> None:
+        for action in self._talk.handle(event, now):
+            self._do(context, action, now)
+
+    def _do(self, context: _Context, action: DeviceAction, now: Instant) -> None:
+        match action:
+            case Say(message, payload):
+                self._say(message, payload)
+            case Beat():
+                self._say(self._heartbeat(now))
+            case Forget(ids):
+                self._numbers.acked += self._outbox.forget(ids)
+                self._untidy_s = now.monotonic_s
+            case Dial(endpoint):
+                self._line = _Line(context, self._settings.endpoints[endpoint], self._centre_key, self._key)
+            case HangUp(why, detail):
+                self._hang_up()
+                self._tell_parting(why, detail)
+            case Met(_, clock_ms):
+                self._tell_met(clock_ms, now)
+            case Declined(id_, reason, detail):
+                self._numbers.declined += 1
+                _log.error("link.declined", id=id_, reason=reason.value, detail=detail)
+
+    # ------------------------------------------------------------------ outbox to window
+
+    def _offer(self, context: _Context, now: Instant) -> None:
+        room = self._talk.room
+        if not room:
+            return
+        version = self._outbox.version()
+        if version == self._seen_version and not self._more:
+            return
+        rows = self._outbox.waiting(room, after=self._cursor, max_bytes=self._talk.room_bytes)
+        self._seen_version, self._more = version, bool(rows)
+        if rows:
+            self._cursor = rows[-1].number
+            self._handle(context, Offered(self._letters(rows)), now)
+
+    def _letters(self, rows: Sequence[Outgoing]) -> list[Letter]:
+        letters = []
+        for row in rows:
+            letter = _letter(row)
+            if letter is not None:
+                letters.append(letter)
+                continue
+            # The centre could never take it either; left there, it would come up for ever.
+            _log.error("link.unsendable", id=row.id, kind=row.kind, bytes=row.size)
+            self._numbers.unsendable += 1
+            self._outbox.forget([row.id])
+        return letters
+
+    def _drained(self) -> bool:
+        return self._watch_report().ended and not self._outbox.count()
+
+    def _tidy(self) -> None:
+        if self._untidy_s is None or time.monotonic() - self._untidy_s < 1:  # noqa: TID251 - a door's clock
+            return
+        if self._outbox.tidy():
+            self._untidy_s = None
+        else:
+            self._untidy_s = time.monotonic()  # noqa: TID251 - a door's clock
+
+    # ------------------------------------------------------------------ socket
+
+    def _listen(self, now: Instant) -> list[DeviceEvent]:
+        timeout_ms = min(_POLL_MS, max(0, int((self._talk.wakes_at_s - now.monotonic_s) * 1000) + 1))
+        if self._line is None:
+            time.sleep(timeout_ms / 1000)
+            return []
+        events: list[DeviceEvent] = []
+        for frames in self._line.wait(timeout_ms, events):
+            self._numbers.messages_received += 1
+            self._numbers.bytes_received += sum(len(frame) for frame in frames)
+            try:
+                said = codec.decode_from_centre(frames)
+                events.append(Heard(said.message, said.payload))
+            except codec.Garbled as error:
+                events.append(Unreadable(error.reason, error.message))
+        return events
+
+    def _say(self, message: FromDevice | FromCentre, payload: bytes = b"") -> None:
+        frames = codec.encode(message, payload)
+        if self._line is not None and self._line.send(frames):
+            self._numbers.messages_sent += 1
+            self._numbers.bytes_sent += sum(len(frame) for frame in frames)
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        self._line = None
+        self._cursor = 0
+        self._seen_version = -1
+
+    # ------------------------------------------------------------------ telling
+
+    def _heartbeat(self, now: Instant) -> Heartbeat:
+        watch = self._watch_report()
+        troubles = list(watch.troubles)
+        seeing = watch.seeing
+        age_ms = now.clock_ms - watch.at_ms
+        if watch.at_ms and not watch.ended and age_ms > _WATCH_SILENT_MS:
+            seeing = False
+            troubles.insert(0, f"watch has not reported for {age_ms // 1000} s; see its log on the box")
+        return Heartbeat(
+            sent_at_ms=now.clock_ms,
+            waiting=self._outbox.count(),
+            shed=self._outbox.shed(),
+            seeing=seeing,
+            troubles=tuple(trouble[:_TROUBLE_CHARACTERS] for trouble in troubles[:_MOST_TROUBLES]),
+        )
+
+    def _watch_report(self) -> WatchReport:
+        body = self._outbox.reports().get("watch")
+        if body is None:
+            return WatchReport(troubles=("watch has not started",))
+        try:
+            return msgspec.json.decode(body, type=WatchReport)
+        except ValueError:
+            return WatchReport(troubles=("watch left a report that cannot be read",))
+
+    def _leave_report(self, *, final: bool = False) -> None:
+        now = _now()
+        if not final and now.monotonic_s < self._report_s:
+            return
+        self._report_s = now.monotonic_s + _REPORT_S
+        report = LinkReport(
+            at_ms=self._written.at_ms,
+            state=self._talk.state.value,
+            connected=self._talk.state is State.TALKING and not final,
+            endpoint=self._settings.endpoints[self._talk.endpoint],
+            unacked=0 if final else self._talk.unacked,
+            waiting=self._outbox.count(),
+            **vars(self._numbers),
+        )
+        if report == self._written and not final:
+            return
+        self._written = msgspec.structs.replace(report, at_ms=now.clock_ms)
+        self._outbox.report("link", msgspec.json.encode(self._written))
+
+    def _tell_met(self, clock_ms: int, now: Instant) -> None:
+        self._told.clear()
+        self._numbers.connects += 1
+        self._numbers.centre_clock_ahead_ms = clock_ms - now.clock_ms
+        endpoint = self._settings.endpoints[self._talk.endpoint]
+        _log.info("link.connected", endpoint=endpoint, waiting=self._outbox.count())
+
+    def _tell_parting(self, why: Parting, detail: str) -> None:
+        """Say each reason why there is no centre once, until there is one again."""
+        self._numbers.last_parting = f"{why.value} {detail}".strip()
+        if why.value in self._told:
+            return
+        self._told.add(why.value)
+        _log.warning(
+            "link.disconnected",
+            endpoint=self._settings.endpoints[self._talk.endpoint],
+            why=why.value,
+            detail=detail,
+            waiting=self._outbox.count(),
+            hint=_REMEDIES.get(why, "it is dialled again; meanwhile everything waits in the outbox"),
+        )
+
+
+def _letter(row: Outgoing) -> Letter | None:
+    """Read a row as the centre will; None if it is no event or tally of that id."""
+    try:
+        said = codec.decode_from_device([row.header, row.payload] if row.payload else [row.header])
+    except codec.Garbled:
+        return None
+    if not isinstance(said.message, Event | Tally):
+        return None
+    letter = Letter(said.message, said.payload)
+    return letter if letter.id == row.id else None
+
+
+class _Line:
+    """One connection: a DEALER that dials once, and the monitor that tells what became of it."""
+
+    def __init__(
+        self,
+        context: _Context,
+        endpoint: str,
+        centre_key: bytes,
+        key: curve.CurveKey,
+    ) -> None:
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.linger = 0
+        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEADER_BYTES)
+        self._socket.setsockopt(zmq.RCVHWM, _HEARD_AT_ONCE)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._socket.curve_serverkey = centre_key
+        self._socket.curve_publickey = key.public.encode("ascii")
+        self._socket.curve_secretkey = key.secret
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | _FAILED
+        )
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise OperatorError(
+                f"cannot dial {endpoint}: {error.strerror}", hint="link.endpoints look like tcp://host:5810"
+            ) from error
+
+    def wait(self, timeout_ms: int, events: list[DeviceEvent]) -> list[list[bytes]]:
+        """Wait for something to happen; return messages, and put what the line itself did into `events`."""
+        ready = dict(self._poller.poll(timeout_ms))
+        heard: list[list[bytes]] = []
+        if self._socket in ready:
+            with contextlib.suppress(zmq.Again):
+                while len(heard) < _HEARD_AT_ONCE:
+                    heard.append(self._socket.recv_multipart(zmq.NOBLOCK))
+        if self._monitor in ready:
+            with contextlib.suppress(zmq.Again):
+                while True:
+                    message = self._monitor.recv_multipart(zmq.NOBLOCK)
+                    events.append(_what_happened(parse_monitor_message(message)["event"]))
+        return heard
+
+    def send(self, frames: Sequence[bytes]) -> bool:
+        """Hand a message to the socket; False if it takes no more, and then silence will end the line."""
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the socket; what it has not sent is dropped, and is still in the outbox."""
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self._socket.close(linger=0)
+
+
+_FAILED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+
+
+_PARTINGS: dict[int, Parting] = {
+    zmq.EVENT_CLOSED: Parting.ABSENT,
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: Parting.DENIED,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: Parting.WRONG_KEY,
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: Parting.WRONG_KEY,
+}
+
+
+def _what_happened(event: int) -> DeviceEvent:
+    """Tell a monitor's event in the conversation's words."""
+    if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        return Opened()
+    return Lost(_PARTINGS.get(event, Parting.LOST))
+
+
+def _now() -> Instant:
+    return Instant(time.monotonic(), time.time_ns() // 1_000_000)  # noqa: TID251 - a door reads the clock

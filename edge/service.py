@@ -1,0 +1,270 @@
+"""The composition roots: `watch` sees faces, `link` talks to the centre. Two processes, one outbox between.
+
+This is where clocks are read, threads and files are owned, and rooms are built from the configuration.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from edge.camera.feed import Feed
+from edge.camera.frame import Frame
+from edge.config import Config
+from edge.dispatch import Dispatch
+from edge.errors import SightlineError
+from edge.faces.compare import Gallery
+from edge.faces.detect import open_detector
+from edge.faces.embed import open_embedder
+from edge.faces.registry import ModelStore, Task, load_registry
+from edge.link import Link, LinkReport
+from edge.outbox import Outbox, WatchReport
+from edge.pipeline import Counts, Pipeline
+from edge.watchlist import Watchlist, open_watchlist
+from edge.wire import curve, sealing
+from edge.wire.ids import new_id
+from edge.wire.messages import Tally
+
+REPORT_S = 1.0
+FRAME_WAIT_S = 0.5
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.watch")
+
+
+class Status(WatchReport, frozen=True, kw_only=True):
+    """What `watch` says of itself: `link` carries the first part to the centre, `edge status` prints it all."""
+
+    frames: int = 0
+    dropped: int = 0
+    faces: int = 0
+    tracks: int = 0
+    unusable: int = 0
+    candidates: int = 0
+    video_bytes: int = 0
+    first_captured_ms: int = 0
+    """Camera clock of the first frame."""
+    busy_s: float = 0.0
+    """From taking the first frame to having done with the last, seconds."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a box keeps what is its own."""
+
+    folder: Path
+
+    @property
+    def sealing_key(self) -> Path:
+        """Return the place of watch's key."""
+        return self.folder / "keys" / "seal.key"
+
+    @property
+    def curve_key(self) -> Path:
+        """Return the place of link's key."""
+        return self.folder / "keys" / "curve.key"
+
+    @property
+    def outbox(self) -> Path:
+        """Return the place of the one seam between the two processes."""
+        return self.folder / "outbox.db"
+
+
+def public_keys(config: Config) -> dict[str, str]:
+    """Return what `sightline device admit` needs, making the keys if there are none."""
+    home = Home(Path(config.device.state))
+    return {
+        "device": config.device.id,
+        "curve": curve.make_or_load(home.curve_key).public,
+        "seal": sealing.make_or_load(home.sealing_key).public,
+    }
+
+
+def run_watch(config: Config, stop: threading.Event) -> Status:
+    """See faces until told to stop or until the video ends."""
+    home = Home(Path(config.device.state))
+    with Outbox.open(home.outbox, config.outbox) as outbox:
+        outbox.report("watch", msgspec.json.encode(Status(at_ms=_now_ms(), troubles=("starting",))))
+        return Watch(config, outbox, sealing.make_or_load(home.sealing_key)).run(stop)
+
+
+def run_link(config: Config, stop: threading.Event, *, drain: bool) -> LinkReport:
+    """Carry the outbox to the centre until told to stop, or until a replay's outbox is empty."""
+    home = Home(Path(config.device.state))
+    with Outbox.open(home.outbox, config.outbox) as outbox:
+        link = Link(
+            config.link,
+            device=config.device.id,
+            software=f"sightline {version('sightline')}",
+            key=curve.make_or_load(home.curve_key),
+            outbox=outbox,
+        )
+        return link.run(stop, drain=drain)
+
+
+class Watch:
+    """The eyes of one box: camera, pipeline, dispatch, and the telling of how it goes."""
+
+    def __init__(self, config: Config, outbox: Outbox, key: sealing.SealingKey) -> None:
+        registry, store = load_registry(), ModelStore.default()
+        models = config.models
+        embedder = open_embedder(registry.model(models.embedder, Task.EMBED), store, models.runtime)
+        self._config = config
+        self._outbox = outbox
+        self._watchlist: Watchlist = open_watchlist(
+            config.watchlist,
+            key,
+            author=config.centre.sealing_key,
+            device=config.device.id,
+            model_sha256=embedder.model_sha256,
+            now_ms=_now_ms(),
+        )
+        self._pipeline = Pipeline(
+            open_detector(registry.model(models.detector, Task.DETECT), store, models.runtime),
+            embedder,
+            self._watchlist.gallery,
+            config.pipeline,
+        )
+        self._dispatch = Dispatch(
+            outbox,
+            device=config.device.id,
+            camera=config.camera.id,
+            run=new_id(_now_ms()),
+            centre_sealing_key=config.centre.sealing_key,
+            model_sha256=embedder.model_sha256,
+        )
+        self._status = Status()
+        self._tally = _Tallying(config.camera.id, _now_ms())
+
+    def run(self, stop: threading.Event) -> Status:
+        """Watch until stopped or until the video ends; what was decided is in the outbox when it returns."""
+        _log.info("watch.started", camera=self._config.camera.id, references=len(self._watchlist.gallery))
+        feed = Feed(self._config.camera)
+        every_report, every_tally = _Every(REPORT_S), _Every(self._config.device.tally_s)
+        started_s: float | None = None
+        try:
+            with feed:
+                while not stop.is_set() and not feed.ended:
+                    frame = feed.next(FRAME_WAIT_S)
+                    started_s = started_s or time.monotonic()
+                    if frame is not None:
+                        self._look(frame)
+                    self._guard()
+                    if every_report():
+                        self._report(feed, started_s)
+                    if every_tally():
+                        self._send_tally(feed)
+        finally:
+            self._pipeline.end()
+            self._send_tally(feed)
+            self._report(feed, started_s or time.monotonic(), ended=True)
+        _log.info("watch.ended", frames=self._status.frames, candidates=self._status.candidates)
+        return self._status
+
+    def _look(self, frame: Frame) -> None:
+        if not self._status.first_captured_ms:
+            self._status = msgspec.structs.replace(self._status, first_captured_ms=frame.captured_at_ms)
+        for finding in self._pipeline.process(frame):
+            now_ms = _now_ms()
+            waited_ms = int(1000 * (time.monotonic() - frame.monotonic_at))
+            self._dispatch.candidate(
+                finding,
+                frame,
+                watchlist=self._watchlist.id,
+                threshold=self._config.pipeline.policy.candidate_threshold,
+                now_ms=now_ms,
+                taken_at_ms=now_ms - waited_ms,
+            )
+
+    def _guard(self) -> None:
+        """Stop matching against a watchlist that is past its date."""
+        if len(self._pipeline.gallery) and self._watchlist.expired(_now_ms()):
+            self._pipeline.gallery = Gallery.of_nobody()
+            _log.error(
+                "watch.watchlist_expired", watchlist=self._watchlist.id, remedy="have the centre seal a new one"
+            )
+
+    def _troubles(self, feed: Feed) -> tuple[str, ...]:
+        troubles = []
+        state = feed.state()
+        if state.reason is not None:
+            troubles.append(f"camera {self._config.camera.id} does not see: {state.reason.value}")
+        if self._watchlist.expired(_now_ms()):
+            troubles.append(f"watchlist {self._watchlist.id} has expired: nobody is matched")
+        if (trouble := self._dispatch.retry()) is not None:
+            troubles.append(str(trouble))
+        return tuple(troubles)
+
+    def _report(self, feed: Feed, started_s: float, *, ended: bool = False) -> None:
+        total = self._tally.total(self._pipeline.counts)
+        state = feed.state()
+        troubles = self._troubles(feed)
+        self._status = msgspec.structs.replace(
+            self._status,
+            at_ms=_now_ms(),
+            seeing=state.seeing,
+            troubles=troubles,
+            ended=ended,
+            dropped=state.dropped,
+            video_bytes=feed.video_bytes,
+            busy_s=round(time.monotonic() - started_s, 3),
+            **vars(total),
+        )
+        try:
+            self._outbox.report("watch", msgspec.json.encode(self._status))
+        except SightlineError as error:
+            # A full disk must not stop the eyes; link tells the centre that the report is old.
+            _log.error("watch.report_failed", problem=error.message, remedy=error.hint)
+
+    def _send_tally(self, feed: Feed) -> None:
+        self._dispatch.tally(self._tally.close(self._pipeline.counts, feed.state().dropped, _now_ms()))
+
+
+class _Tallying:
+    """The counts of the running period, and of everything before it."""
+
+    def __init__(self, camera: str, now_ms: int) -> None:
+        self._camera = camera
+        self._from_ms = now_ms
+        self._before = Counts()
+        self._dropped_before = 0
+
+    def total(self, counts: Counts) -> Counts:
+        """Return the counts since the start."""
+        return self._before.plus(counts)
+
+    def close(self, counts: Counts, dropped: int, now_ms: int) -> Tally:
+        """End the period and begin another."""
+        self._before = self._before.plus(counts)
+        tally = Tally(
+            tally_id=new_id(now_ms),
+            camera=self._camera,
+            from_ms=self._from_ms,
+            until_ms=now_ms,
+            dropped=dropped - self._dropped_before,
+            **vars(counts.taken()),
+        )
+        self._from_ms, self._dropped_before = now_ms, dropped
+        return tally
+
+
+class _Every:
+    """True once every so many seconds."""
+
+    def __init__(self, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period_s, self._clock = period_s, clock
+        self._next_s = clock() + period_s
+
+    def __call__(self) -> bool:
+        due = self._clock() >= self._next_s
+        if due:
+            self._next_s = self._clock() + self._period_s
+        return due
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
