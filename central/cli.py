@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sightline` and return its exit code."""
     parsed = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     _configure_logs(debug=parsed.debug)
+    # Whatever is written here, database, keys, watchlists, is for its owner alone.
+    os.umask(0o077)
     run: Callable[[Arguments], int] = parsed.run
     try:
         return run(parsed)
