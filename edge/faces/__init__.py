@@ -1,6 +1,7 @@
 """The science, shared by box and centre: from pixels to templates to scores.
 
     registry   which models there are, where they come from, whether a file is the one that was meant
+    fetch      models from a mirror or their public address into the store
     prepare    a published model made ready to load (batch axis freed)
     runtime    Session: arrays in, arrays out, whatever engine runs the model
     geometry   boxes, overlaps, similarity transforms

@@ -34,8 +34,10 @@ def _shrunk(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return the face's surroundings averaged down by a whole factor, and the transform from there."""
     reach = np.ptp(landmarks, axis=0).max() * 2
-    low = np.maximum(landmarks.mean(axis=0) - reach, 0).astype(int)
-    high = np.minimum(landmarks.mean(axis=0) + reach, image.shape[1::-1]).astype(int)
+    edge = np.array(image.shape[1::-1])
+    # At least one pixel, also of a face outside the picture: its chip is black.
+    low = np.clip(landmarks.mean(axis=0) - reach, 0, edge - 1).astype(int)
+    high = np.clip(landmarks.mean(axis=0) + reach, low + 1, edge).astype(int)
     part = image[low[1] : high[1], low[0] : high[0]]
     size = (max(1, part.shape[1] // factor), max(1, part.shape[0] // factor))
     small = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -27,10 +27,7 @@ class Embedder:
         """Return the (n,d) float32 unit vectors of (n,112,112,3) uint8 BGR chips."""
         if not len(chips):
             return np.zeros((0, self.dimension), np.float32)
-        values = chips[..., ::-1] if self._input.colour == "RGB" else chips
-        scaled = (values.astype(np.float32) - self._mean) * self._gain
-        array = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if self._input.layout == "NCHW" else scaled
-        raw = np.asarray(self._session.run(array)[0], np.float32)
+        raw = np.asarray(self._session.run(self.as_input(chips))[0], np.float32)
         if raw.shape != (len(chips), self.dimension):
             raise IntegrityError(
                 f"model {self._name} gave {raw.shape} for {len(chips)} chips, its card says {self.dimension} numbers"
@@ -40,6 +37,12 @@ class Embedder:
         if not np.all(np.isfinite(lengths)) or not np.all(lengths > 0):
             raise IntegrityError(f"model {self._name} gave embeddings that are not numbers", hint="run: edge check")
         return np.asarray(raw / lengths, np.float32)
+
+    def as_input(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (n,112,112,3) uint8 BGR chips ordered, scaled and laid out as the card says."""
+        values = chips[..., ::-1] if self._input.colour == "RGB" else chips
+        scaled = np.asarray((values.astype(np.float32) - self._mean) * self._gain, np.float32)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if self._input.layout == "NCHW" else scaled
 
 
 def open_embedder(card: ModelCard, store: ModelStore, settings: RuntimeSettings) -> Embedder:

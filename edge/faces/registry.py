@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,6 +23,7 @@ from edge.errors import IntegrityError, OperatorError, WorldError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHUNK_BYTES = 1 << 20
+LOCAL = "local.yaml"
 
 
 class Task(Enum):
@@ -62,6 +64,10 @@ class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
     dimension: int = 0
     score_threshold: float = 0.6
     nms_iou: float = 0.3
+    made_from: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Of a model made here: its parent's sha256."""
+    calibrated_on: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Of a model made here: the sha256 of the data that set its ranges."""
     name: str = ""
 
 
@@ -113,13 +119,15 @@ class ModelStore:
         for mirror in self.mirrors:
             source = mirror / card.file
             if source.is_file():
-                with source.open("rb") as file:
-                    self.put(card, iter(lambda: file.read(CHUNK_BYTES), b""))
+                self.put(card, _chunks(source), str(source))
                 return True
         return False
 
-    def put(self, card: ModelCard, chunks: Iterator[bytes]) -> Path:
-        """Write a model beside its place, verify it, and move it there; a half or wrong file never shows."""
+    def put(self, card: ModelCard, chunks: Iterator[bytes], origin: str) -> Path:
+        """Write a model beside its place, verify it, and move it there; a half or wrong file never shows.
+
+        `origin` is where the chunks come from, for the message about a wrong one.
+        """
         target = self.folder / card.file
         part = target.with_name(f".{card.file}.{os.getpid()}.part")
         try:
@@ -129,26 +137,55 @@ class ModelStore:
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-            verify(part, card)
+            verify(part, card, origin=origin)
             part.replace(target)
+            _settle(self.folder)
         except OSError as error:
-            raise WorldError(f"cannot store model {card.name} in {self.folder}: {error.strerror}") from error
+            raise WorldError(
+                f"cannot store model {card.name} in {self.folder}: {error.strerror}",
+                hint="make room or give it back its rights, or name another cache by XDG_CACHE_HOME",
+            ) from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # what kept it from being written is told already
+                part.unlink(missing_ok=True)
         return target
 
 
-def load_registry(path: Path | None = None) -> Registry:
-    """Read the registry, by default the one that came with this program."""
-    path = path or _shipped()
+def load_registry(path: Path | None = None, *, store: ModelStore | None = None) -> Registry:
+    """Read the registry, by default the one that came with this program, with the models made here.
+
+    Those are in `local.yaml` in the store (the user's, where no path is given). One that is made from a model
+    which is no longer registered is left out.
+    """
+    shipped = _read(path or _shipped())
+    if path is None and store is None:
+        store = ModelStore.default()
+    local = _read(store.folder / LOCAL) if store and (store.folder / LOCAL).exists() else {}
+    if taken := sorted(shipped.keys() & local.keys()):
+        raise OperatorError(f"a model made here has the name of a registered one: {taken[0]}", hint=f"edit {LOCAL}")
+    parents = {card.sha256 for card in shipped.values()}
+    made = {name: card for name, card in local.items() if card.made_from in parents}
+    return Registry(models=shipped | made)
+
+
+def register_local(card: ModelCard, store: ModelStore) -> None:
+    """Enter a model that was made here into the store's own registry, in place of one of the same name."""
+    path = store.folder / LOCAL
+    cards = (_read(path) if path.exists() else {}) | {card.name: card}
+    entries = {name: _entry(each) for name, each in sorted(cards.items())}
+    part = path.with_name(f".{LOCAL}.{os.getpid()}.part")
     try:
-        registry = msgspec.convert(yaml.safe_load(path.read_bytes()), Registry)
+        with part.open("w", encoding="utf-8") as file:
+            yaml.safe_dump({"models": entries}, file, sort_keys=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _settle(store.folder)
     except OSError as error:
-        raise OperatorError(f"cannot read the model registry {path}: {error.strerror}") from error
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise OperatorError(f"the model registry {path} is wrong: {error}") from error
-    named = {name: msgspec.structs.replace(card, name=name) for name, card in registry.models.items()}
-    return Registry(models=named)
+        raise WorldError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
@@ -157,16 +194,50 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(path: Path, card: ModelCard) -> None:
-    """Refuse a file that is not the registered one."""
-    actual = digest(path)
+def verify(path: Path, card: ModelCard, *, origin: str = "") -> None:
+    """Refuse a file that is not the registered one; the message names where it came from."""
+    try:
+        actual, size = digest(path), path.stat().st_size
+    except OSError as error:
+        raise WorldError(f"cannot read model {card.name} ({path}): {error.strerror}") from error
     if actual != card.sha256:
-        size = path.stat().st_size
         raise IntegrityError(
-            f"model {card.name}: {path} is not the registered file (sha256 {actual[:12]}… of {size} bytes, "
+            f"model {card.name}: {origin or path} is not the registered file (sha256 {actual[:12]}… of {size} bytes, "
             f"expected {card.sha256[:12]}…)",
             hint="truncated or replaced: delete it and run: sightline models pull",
         )
+
+
+def _read(path: Path) -> dict[str, ModelCard]:
+    try:
+        registry = msgspec.convert(yaml.safe_load(path.read_bytes()), Registry)
+    except OSError as error:
+        raise OperatorError(f"cannot read the model registry {path}: {error.strerror}") from error
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise OperatorError(f"the model registry {path} is wrong: {error}") from error
+    return {name: msgspec.structs.replace(card, name=name) for name, card in registry.models.items()}
+
+
+def _entry(card: ModelCard) -> dict[str, object]:
+    """Return what a registry file says of a model: fields that are not at their default."""
+    entry: dict[str, object] = msgspec.to_builtins(card)
+    defaults = {f.name: f.default for f in msgspec.structs.fields(ModelCard)}
+    return {key: value for key, value in entry.items() if key != "name" and value != defaults[key]}
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _settle(folder: Path) -> None:
+    """Make a rename in a folder last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _shipped() -> Path:
