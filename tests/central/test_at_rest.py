@@ -1,9 +1,14 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from central.store.cipher import Cipher
+from central.store.database import Database
 from central.store.entries import NewReference
 from central.store.state import StateDir, Store
+from edge.errors import IntegrityError
 from edge.wire.sealing import SealingKey
 from tests.central.stand_ins import LANDMARKS, MODEL, NOON_MS, Desk, candidate, enrol, shot
 
@@ -14,7 +19,9 @@ def traces(folder: Path, needles: dict[str, bytes]) -> list[str]:
     """Name each needle that lies in the clear in any file of the database, write-ahead log included."""
     files = list(folder.glob("centre.db*"))
     assert files
-    return [f"{name} in {path.name}" for path in files for name, needle in needles.items() if needle in path.read_bytes()]
+    return [
+        f"{name} in {path.name}" for path in files for name, needle in needles.items() if needle in path.read_bytes()
+    ]
 
 
 def test_nothing_biometric_lies_in_the_clear_in_the_database(desk: Desk, state: StateDir) -> None:
@@ -52,15 +59,8 @@ def test_a_candidate_below_the_threshold_leaves_no_face_even_to_the_key_holder(d
     assert desk.store.inbox.waiting() == 0
 
 
-def test_a_stolen_database_opens_with_no_other_key(store: Store, state: StateDir) -> None:
-    import pytest
-
-    from central.store.database import Database
-    from edge.errors import IntegrityError
-
+def test_a_stolen_database_opens_with_no_other_key(store: Store) -> None:
     enrol(store, NAME, 1)
-    from central.store.cipher import Cipher
-
     thief = Database(store.database._engine, Cipher(bytes(32)), "stolen")
     references = thief.tables.references
     with pytest.raises(IntegrityError, match="does not open"), thief.read() as connection:
@@ -74,8 +74,6 @@ def test_keys_lie_outside_the_database_and_are_for_their_owner_alone(store: Stor
 
 
 def test_the_same_photograph_is_recognised_without_its_digest_being_stored(store: Store, state: StateDir) -> None:
-    import hashlib
-
     enrol(store, NAME, 1)
     photo = f"photograph of person 1 for {NAME}".encode()
     reference = NewReference(

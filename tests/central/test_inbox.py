@@ -4,11 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event as events
+from sqlalchemy import update
 
+from central.fleet import admit
 from central.store.database import open_database
 from central.store.inbox import Trouble
 from central.store.state import StateDir, Store, open_store
 from edge.errors import IntegrityError, WorldError
+from edge.wire import curve
 from edge.wire.conversation import Arrival
 from edge.wire.messages import Event, Heartbeat, Tally
 from edge.wire.sealing import make_or_load
@@ -120,9 +124,6 @@ def test_a_second_process_may_write_beside_the_centre(store: Store, state: State
 
 
 def test_the_newest_heartbeat_is_kept(store: Store) -> None:
-    from central.fleet import admit
-    from edge.wire import curve
-
     seal = make_or_load(Path(store.database.name).parent / "box-seal.key")
     admit(store, "box-1", curve.make().public, seal.public, NOON_MS)
     assert [health.heard_at_ms for health in store.devices.health()] == [None]
@@ -141,8 +142,6 @@ def test_the_newest_heartbeat_is_kept(store: Store) -> None:
 
 
 def test_a_database_of_another_schema_is_refused(store: Store, state: StateDir) -> None:
-    from sqlalchemy import update
-
     meta = store.database.tables.meta
     with store.database.write() as connection:
         connection.execute(update(meta).where(meta.c.name == "schema").values(value="99"))
@@ -176,13 +175,16 @@ def test_a_file_that_is_no_database_is_refused(state: StateDir) -> None:
 
 def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorldError, match="cannot use .* as the state directory"):
+    with pytest.raises(WorldError, match=r"cannot use .* as the state directory"):
         open_store(StateDir(tmp_path / "file" / "centre"))
 
 
 def test_commits_survive_a_power_cut(store: Store) -> None:
     with store.database.read() as connection:
-        pragmas = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys")}
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
+        }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
 
 
@@ -191,13 +193,14 @@ def test_trouble_with_the_database_costs_an_event_no_attempt(desk: Desk) -> None
     desk.store.inbox.commit([arrival(desk.key, candidate(entry))])
     alerting = desk.alerting()
     # Another writer holds the file for longer than the centre waits.
-    blocker = open_database(f"sqlite:///{desk.store.database.name}", StateDir(Path(desk.store.database.name).parent).storage_key)
+    blocker = open_database(
+        f"sqlite:///{desk.store.database.name}", StateDir(Path(desk.store.database.name).parent).storage_key
+    )
     taken = desk.store.inbox.take()
     assert taken is not None
     alerting._current = taken
     with blocker.write():
         desk.store.database._engine.dispose()
-        from sqlalchemy import event as events
 
         def impatient(connection: object, _record: object) -> None:
             connection.execute("PRAGMA busy_timeout=1")  # type: ignore[attr-defined]

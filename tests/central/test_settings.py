@@ -8,7 +8,11 @@ from edge.errors import OperatorError
 
 def test_without_a_file_the_defaults_hold() -> None:
     settings = load_settings(None)
-    assert (settings.endpoint, settings.console.port, settings.alert_threshold) == ("tcp://127.0.0.1:5810", 8810, 0.44)
+    assert (settings.endpoint, settings.console.port, settings.alert_threshold) == (
+        "tcp://127.0.0.1:5810",
+        8810,
+        0.44,
+    )
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ def probe(*templates: NDArray[np.float32], weights: tuple[float, ...] = ()) -> P
     [
         ("the same face", probe(EAST), References([EAST], [MODEL]), Verdict.ALERT, 0),
         ("another face", probe(NORTH), References([EAST], [MODEL]), Verdict.BELOW_THRESHOLD, 0),
-        ("the nearest of two references decides", probe(EAST), References([NORTH, EAST], [MODEL] * 2), Verdict.ALERT, 1),
+        (
+            "the nearest of two references decides",
+            probe(EAST),
+            References([NORTH, EAST], [MODEL] * 2),
+            Verdict.ALERT,
+            1,
+        ),
         ("an entry that has left the list", probe(EAST), References([], []), Verdict.UNKNOWN_ENTRY, None),
         ("references of another model", probe(EAST), References([EAST], [OTHER_MODEL]), Verdict.MODEL_MISMATCH, None),
         (
