@@ -43,7 +43,14 @@ class _Camera:
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-camera-")
         self._rig = Rig(Path(self._folder.name))
         self._process: Process = self._rig.start(
-            "camera", "tests.simulator", "--video", str(self._video), "--rtsp-port", "0", "--once", "--wait-for-client"
+            "camera",
+            "tests.simulator",
+            "--video",
+            str(self._video),
+            "--rtsp-port",
+            "0",
+            "--once",
+            "--wait-for-client",
         )
         self.address = self._ready()
         self._say(f"camera: {self.address}")

@@ -126,9 +126,7 @@ def _enrol(rig: Rig, folder: Path, say: Say) -> None:
         say(line)
 
 
-def _follow(
-    rig: Rig, watch: Process, listener: Listener, plan: Plan, say: Say, stopped: Callable[[], bool]
-) -> None:
+def _follow(rig: Rig, watch: Process, listener: Listener, plan: Plan, say: Say, stopped: Callable[[], bool]) -> None:
     """Say alerts as they come, until the video ends, the time is up or somebody has had enough."""
     told = 0
     started = time.monotonic()
@@ -170,9 +168,7 @@ def in_words(alert: dict[str, Any]) -> str:
     )
 
 
-def _report(
-    status: Any, heard: Sequence[dict[str, Any]], cpu: dict[str, float], truth: Truth | None
-) -> Report:
+def _report(status: Any, heard: Sequence[dict[str, Any]], cpu: dict[str, float], truth: Truth | None) -> Report:
     watch, link = status["watch"], status["link"]
     first = _first_of_each(heard)
     alerts = tuple(_alerted(alert, watch["first_captured_ms"]) for alert in first)
@@ -199,6 +195,7 @@ def _report(
         },
         truth=_scored(score(truth, [Alert(**msgspec.structs.asdict(one)) for one in alerts])) if truth else None,
     )
+
 
 def _first_of_each(heard: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each alert as it was when it was first shown."""

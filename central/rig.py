@@ -267,7 +267,10 @@ class Listener:
 
     def _hear(self, last: str) -> str:
         headers = {"Last-Event-ID": last} if last else {}
-        with self.rig.client() as client, client.stream("GET", "/api/events", headers=headers, timeout=None) as stream:
+        with (
+            self.rig.client() as client,
+            client.stream("GET", "/api/events", headers=headers, timeout=None) as stream,
+        ):
             stream.raise_for_status()
             self._open.set()
             for kind, number, data in _events(stream.iter_lines()):
