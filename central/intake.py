@@ -1,6 +1,6 @@
-"""Frames, message, commit, acknowledge: the only importer of ZeroMQ at the centre.
+"""Frames, message, commit, acknowledge: the straight line at the centre.
 
-One thread, one loop, one ROUTER. A box is known by the CURVE key it holds: ZAP admits the key, every
+One thread, one loop. A box is known by the CURVE key it holds: ZAP admits the key, every
 message carries it as its User-Id, and what the box says of itself only ever has to agree. The keys are
 looked up again with every batch, so that a revoked box is locked out at once.
 
@@ -10,25 +10,21 @@ acknowledged and nothing kept here: the boxes hold it and send it again.
 What this needs of the rest of the centre are the three ports below.
 """
 
-import contextlib
-import errno
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol, Self, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Protocol, Self
 
 import structlog
-import zmq
 from msgspec import Meta, Struct
-from zmq.utils import z85
-from zmq.utils.monitor import parse_monitor_message
 
-from edge.errors import OperatorError, SightlineError, WorldError
+from central.switchboard import Frames, Switchboard
+from edge.errors import SightlineError
 from edge.wire import codec
 from edge.wire.conversation import Arrival, CentreSide, Instant, Pace
 from edge.wire.curve import CurveKey
-from edge.wire.messages import MAX_PAYLOAD_BYTES, FromCentre, FromDevice, Heartbeat, Hello, Reason, Refused
+from edge.wire.messages import FromCentre, FromDevice, Heartbeat, Hello, Reason, Refused
 from edge.wire.turns import (
     CentreEvent,
     Commit,
@@ -44,7 +40,6 @@ from edge.wire.turns import (
     Unreadable,
 )
 
-_Socket: TypeAlias = "zmq.Socket[bytes]"
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("central.intake")
 
 _POLL_MS = 100
@@ -52,11 +47,6 @@ _QUIET_S = 10.0
 """Seconds between two log lines about the same kind of trouble; what falls between is counted."""
 _SWEEP_S = 1.0
 """Seconds between two looks for boxes that have gone silent."""
-_BATCH_BYTES = 32 * 1024 * 1024
-_ZAP_DOMAIN = b"sightline"
-_HANDSHAKE_MS = 5_000
-_PEER_QUEUE = 16
-"""Messages of one box that may wait unread, at most 1 MiB of payload each."""
 
 
 class Inbox(Protocol):
@@ -152,13 +142,13 @@ class Intake:
         self._refused: Counter[str] = Counter()
         self._quiet_until_s: dict[str, float] = {}
         self._sweep_s = 0.0
-        self._door: _Door | None = None
+        self._switchboard: Switchboard | None = None
 
     def bind(self) -> str:
         """Start listening and return the address, with the port that was found for `:*`."""
-        if self._door is None:
-            self._door = _Door(self._settings.endpoint, self._key, self._admitted)
-        return self._door.address
+        if self._switchboard is None:
+            self._switchboard = Switchboard(self._settings.endpoint, self._key, self._admitted)
+        return self._switchboard.address
 
     def __enter__(self) -> Self:
         self.bind()
@@ -169,9 +159,9 @@ class Intake:
 
     def close(self) -> None:
         """Stop listening."""
-        if self._door is not None:
-            self._door.close()
-        self._door = None
+        if self._switchboard is not None:
+            self._switchboard.close()
+        self._switchboard = None
 
     def run(self, stop: threading.Event) -> IntakeReport:
         """Take in what the boxes send until `stop` is set, then stop listening."""
@@ -195,8 +185,8 @@ class Intake:
     # ------------------------------------------------------------------ one turn
 
     def _turn(self) -> None:
-        door = self._bound()
-        heard = door.wait(_POLL_MS, self._settings.batch)
+        switchboard = self._bound()
+        heard = switchboard.wait(_POLL_MS, self._settings.batch)
         now = _now()
         devices: dict[str, str | None] = {}
         for frames in heard:
@@ -206,16 +196,16 @@ class Intake:
                 devices[frames.key] = self._admissions.device(frames.key) if frames.key else None
             self._hear(frames, devices[frames.key], now)
         self._commit()
-        if door.broken:
-            self._counts["broken_handshakes"] += door.broken
-            self._say_rarely("intake.broken_handshake", count=door.broken)
-            door.broken = 0
+        if switchboard.broken:
+            self._counts["broken_handshakes"] += switchboard.broken
+            self._say_rarely("intake.broken_handshake", count=switchboard.broken)
+            switchboard.broken = 0
         if now.monotonic_s >= self._sweep_s:
             self._sweep_s = now.monotonic_s + _SWEEP_S
             for peer in list(self._peers.values()):
                 self._handle(peer, Tick(), now)
 
-    def _hear(self, frames: "_Frames", device: str | None, now: Instant) -> None:
+    def _hear(self, frames: Frames, device: str | None, now: Instant) -> None:
         if device is None:
             self._expel(frames, now)
             return
@@ -233,7 +223,7 @@ class Intake:
             peer = fresh
         self._handle(peer, event, now)
 
-    def _expel(self, frames: "_Frames", now: Instant) -> None:
+    def _expel(self, frames: Frames, now: Instant) -> None:
         """Turn away a box that was admitted when it connected and no longer is."""
         self._counts["denied"] += 1
         self._say_rarely("intake.expelled", key=frames.key)
@@ -301,10 +291,10 @@ class Intake:
         self._counts["bytes_sent"] += sum(len(frame) for frame in frames)
         self._bound().send(route, frames)
 
-    def _bound(self) -> "_Door":
-        if self._door is None:
+    def _bound(self) -> Switchboard:
+        if self._switchboard is None:
             raise RuntimeError("the intake is closed")
-        return self._door
+        return self._switchboard
 
     def _say_rarely(self, event: str, **fields: object) -> None:
         """Log a kind of trouble at most every few seconds: whoever causes it must not fill the disk."""
@@ -312,103 +302,6 @@ class Intake:
         if at_s >= self._quiet_until_s.get(event, 0.0):
             self._quiet_until_s[event] = at_s + _QUIET_S
             _log.warning(event, **fields)
-
-
-class _Frames(Struct, frozen=True):
-    """A message as it came: by which connection, under which key (z85), and its frames."""
-
-    route: bytes
-    key: str
-    body: list[bytes]
-
-
-class _Door:
-    """The listening sockets: the ROUTER, the ZAP handler that admits keys, the monitor of failed handshakes."""
-
-    def __init__(self, endpoint: str, key: CurveKey, admitted: Callable[[str], bool]) -> None:
-        self.broken = 0
-        self._admitted = admitted
-        self._context: zmq.Context[_Socket] = zmq.Context()
-        # The handler first: a ROUTER without one would let everybody in. ENFORCE_DOMAIN says so twice.
-        self._zap = self._context.socket(zmq.REP)
-        self._zap.bind("inproc://zeromq.zap.01")
-        self._router = self._context.socket(zmq.ROUTER)
-        self._router.linger = 0
-        self._router.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES)
-        self._router.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
-        self._router.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        self._router.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        self._router.zap_domain = _ZAP_DOMAIN
-        self._router.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
-        self._router.curve_server = True
-        self._router.curve_secretkey = key.secret
-        self._monitor = self._router.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-        )
-        self._poller = zmq.Poller()
-        for socket in (self._zap, self._router, self._monitor):
-            self._poller.register(socket, zmq.POLLIN)
-        self.address = self._bind(endpoint)
-
-    def _bind(self, endpoint: str) -> str:
-        try:
-            self._router.bind(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            if error.errno in (errno.EINVAL, errno.EPROTONOSUPPORT, errno.ENODEV):
-                raise OperatorError(
-                    f"cannot listen on {endpoint}: {error.strerror}",
-                    hint="intake.endpoint looks like tcp://0.0.0.0:5810",
-                ) from error
-            raise WorldError(
-                f"cannot listen on {endpoint}: {error.strerror}",
-                hint="stop the program that holds the port (`ss -ltnp` names it), or set intake.endpoint to another",
-            ) from error
-        return str(self._router.get_string(zmq.LAST_ENDPOINT))
-
-    def wait(self, timeout_ms: int, most: int) -> list[_Frames]:
-        """Wait for messages and return at most so many; keys are admitted and denied on the way."""
-        ready = dict(self._poller.poll(timeout_ms))
-        if self._zap in ready:
-            self._admit()
-        if self._monitor in ready:
-            with contextlib.suppress(zmq.Again):
-                while parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK)):
-                    self.broken += 1
-        heard: list[_Frames] = []
-        if self._router in ready:
-            with contextlib.suppress(zmq.Again):
-                size = 0
-                while len(heard) < most and size < _BATCH_BYTES:
-                    heard.append(self._read())
-                    size += sum(len(frame) for frame in heard[-1].body)
-        return heard
-
-    def _read(self) -> _Frames:
-        route, *body = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
-        key = body[-1].get("User-Id") if body else ""
-        return _Frames(route.bytes, str(key), [frame.bytes for frame in body])
-
-    def _admit(self) -> None:
-        """Answer one question of ZAP (RFC 27): whether this key may connect."""
-        version, request, domain, _, _, mechanism, *credentials = self._zap.recv_multipart()
-        key = ""
-        if domain == _ZAP_DOMAIN and mechanism == b"CURVE" and len(credentials) == 1:
-            key = z85.encode(credentials[0]).decode("ascii")
-        answer = [b"200", b"OK", key.encode("ascii")] if key and self._admitted(key) else [b"400", b"no", b""]
-        self._zap.send_multipart([version, request, *answer, b""])
-
-    def send(self, route: bytes, frames: Sequence[bytes]) -> None:
-        """Send to one connection; one that is gone or does not read loses it, and asks again."""
-        with contextlib.suppress(zmq.Again, zmq.ZMQError):
-            self._router.send_multipart([route, *frames], zmq.NOBLOCK)
-
-    def close(self) -> None:
-        """Close every socket."""
-        self._router.disable_monitor()
-        for socket in (self._monitor, self._router, self._zap):
-            socket.close(linger=0)
-        self._context.term()
 
 
 def _now() -> Instant:

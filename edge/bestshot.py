@@ -3,9 +3,15 @@
 Embedding every face of every frame costs more than detection and adds nothing: frames of one walk are
 alike. So a track takes a look when it is usable, and either it has few yet, or this one is clearly better
 than the worst it holds; and never two within a moment of each other, for two alike looks count once.
+
+Where two people cross, a track can pass from one to the other. A look that resembles nothing the track holds
+is set aside; if the next one resembles it, the track has changed hands, and what it held goes. Measured on
+1,388 looks of rendered walks: looks of one person resemble their track at 0.54 or more (99 %), 0.30 or more
+(99.8 %); of another person, 0.04 to 0.25, except in the few frames in which both are one blur.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from msgspec import Struct
@@ -28,6 +34,8 @@ class BestShotSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Least time between two shots of a track."""
     better: float = 1.15
     """How many times better than the worst kept shot a new one must be."""
+    same_person: float = 0.3
+    """Cosine to the track's template under which a look is somebody else's."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,6 +55,16 @@ class Look:
     frame: int
 
 
+class Taken(Enum):
+    """What became of a look."""
+
+    KEPT = "kept"
+    SET_ASIDE = "set-aside"
+    """It resembles nothing the track holds: an accident, or the first look at somebody else."""
+    CHANGED_HANDS = "changed-hands"
+    """The track is somebody else's now; only their looks are left."""
+
+
 class BestShots:
     """The best looks of one track."""
 
@@ -54,6 +72,7 @@ class BestShots:
         self._settings = settings
         self._looks: list[Look] = []
         self._last_ms: int | None = None
+        self._aside: Look | None = None
 
     def wants(self, quality: Quality, at_ms: int) -> bool:
         """Return whether a face of this quality, seen now, is worth an embedding."""
@@ -66,12 +85,23 @@ class BestShots:
             return True
         return quality.score > settings.better * min(look.quality for look in self._looks)
 
-    def add(self, look: Look) -> None:
-        """Keep a look, letting the worst go where there are too many."""
+    def add(self, look: Look) -> Taken:
+        """Keep a look, letting the worst go where there are too many, unless it is somebody else's."""
         self._last_ms = look.captured_at_ms
+        if self._looks and float(look.template @ self.fused()) < self._settings.same_person:
+            return self._foreign(look)
+        self._aside = None
         self._looks.append(look)
         if len(self._looks) > self._settings.keep:
             self._looks.remove(min(self._looks, key=lambda kept: kept.quality))
+        return Taken.KEPT
+
+    def _foreign(self, look: Look) -> Taken:
+        aside, self._aside = self._aside, look
+        if aside is None or float(look.template @ aside.template) < self._settings.same_person:
+            return Taken.SET_ASIDE
+        self._looks, self._aside = [aside, look], None
+        return Taken.CHANGED_HANDS
 
     @property
     def looks(self) -> list[Look]:

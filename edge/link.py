@@ -1,9 +1,8 @@
-"""Outbox to centre: the only importer of ZeroMQ on the device.
+"""Outbox to centre, over the box's only way out.
 
 One thread, one loop: hear what the socket says, hand it to the conversation (edge/wire/conversation.py), do
 what that says, read the outbox when it has changed and the window has room. A row leaves the outbox on the
-centre's ack and for no other reason. Every attempt has a fresh socket; ZeroMQ's own reconnecting is off,
-so that back-off, round robin and reasons are the conversation's alone.
+centre's ack and for no other reason.
 """
 
 import contextlib
@@ -11,19 +10,19 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
 import structlog
-import zmq
 from msgspec import Meta, Struct
-from zmq.utils.monitor import parse_monitor_message
 
 from edge.errors import OperatorError, WorldError
+from edge.line import Dialler, Line
 from edge.outbox import Outbox, Outgoing, WatchReport
-from edge.wire import codec, curve
+from edge.wire import codec
 from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
-from edge.wire.messages import MAX_HEADER_BYTES, Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
+from edge.wire.curve import CurveKey, checked_public
+from edge.wire.messages import Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
 from edge.wire.turns import (
     Beat,
     Declined,
@@ -36,7 +35,6 @@ from edge.wire.turns import (
     Lost,
     Met,
     Offered,
-    Opened,
     Parting,
     Say,
     State,
@@ -50,9 +48,7 @@ _REPORT_S = 1.0
 _WATCH_SILENT_MS = 15_000
 _MOST_TROUBLES = 16
 _TROUBLE_CHARACTERS = 512
-_HEARD_AT_ONCE = 64
 
-_Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.link")
 
 _REMEDIES = {
@@ -122,13 +118,10 @@ class _Numbers:
 class Link:
     """One box's link; `run` it in a thread or a process of its own."""
 
-    def __init__(
-        self, settings: LinkSettings, *, device: Id, software: str, key: curve.CurveKey, outbox: Outbox
-    ) -> None:
+    def __init__(self, settings: LinkSettings, *, device: Id, software: str, key: CurveKey, outbox: Outbox) -> None:
         self._settings = settings
         self._outbox = outbox
-        self._centre_key = curve.checked_public(settings.centre_key)
-        self._key = key
+        self._dialler = Dialler(centre_key=checked_public(settings.centre_key), key=key)
         for endpoint in settings.endpoints:
             if not endpoint.startswith(("tcp://", "ipc://")):
                 raise OperatorError(f"not an endpoint: {endpoint!r}", hint="it looks like tcp://host:5810")
@@ -140,7 +133,7 @@ class Link:
             now=_now(),
         )
         self._numbers = _Numbers()
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._cursor = 0
         """Number of the last row offered on this connection."""
         self._seen_version = -1
@@ -158,15 +151,15 @@ class Link:
         With `drain`, also return once `watch` has reported that it has ended and the outbox is empty. `watch`
         puts its last row before it says so, and says "not ended" before its first; this reads in that order.
         """
-        with zmq.Context() as context:
+        with self._dialler:
             try:
                 while not stop.is_set():
                     try:
                         if drain and self._drained():
                             break
-                        self._turn(context)
+                        self._turn()
                     except WorldError as error:
-                        self._stumble(context, error, stop)
+                        self._stumble(error, stop)
             finally:
                 self._hang_up()
                 with contextlib.suppress(WorldError):  # told above, or soon by whoever opens it next
@@ -174,28 +167,28 @@ class Link:
                     self._leave_report(final=True)
         return self._written
 
-    def _stumble(self, context: _Context, error: WorldError, stop: threading.Event) -> None:
+    def _stumble(self, error: WorldError, stop: threading.Event) -> None:
         """Wait for the disk to come back: start over from the outbox, which has lost nothing."""
         if error.message not in self._told:
             self._told.add(error.message)
             _log.error("link.outbox_trouble", what=error.message, hint=error.hint)
-        self._handle(context, Lost(Parting.OUTBOX, error.message), _now())
+        self._handle(Lost(Parting.OUTBOX, error.message), _now())
         stop.wait(_REPORT_S)
 
-    def _turn(self, context: _Context) -> None:
+    def _turn(self) -> None:
         now = _now()
-        self._handle(context, Tick(), now)
-        self._offer(context, now)
+        self._handle(Tick(), now)
+        self._offer(now)
         for event in self._listen(now):
-            self._handle(context, event, _now())
+            self._handle(event, _now())
         self._leave_report()
         self._tidy()
 
-    def _handle(self, context: _Context, event: DeviceEvent, now: Instant) -> None:
+    def _handle(self, event: DeviceEvent, now: Instant) -> None:
         for action in self._talk.handle(event, now):
-            self._do(context, action, now)
+            self._do(action, now)
 
-    def _do(self, context: _Context, action: DeviceAction, now: Instant) -> None:
+    def _do(self, action: DeviceAction, now: Instant) -> None:
         match action:
             case Say(message, payload):
                 self._say(message, payload)
@@ -205,7 +198,7 @@ class Link:
                 self._numbers.acked += self._outbox.forget(ids)
                 self._untidy_s = now.monotonic_s
             case Dial(endpoint):
-                self._line = _Line(context, self._settings.endpoints[endpoint], self._centre_key, self._key)
+                self._line = self._dialler.dial(self._settings.endpoints[endpoint])
             case HangUp(why, detail):
                 self._hang_up()
                 self._tell_parting(why, detail)
@@ -217,7 +210,7 @@ class Link:
 
     # ------------------------------------------------------------------ outbox to window
 
-    def _offer(self, context: _Context, now: Instant) -> None:
+    def _offer(self, now: Instant) -> None:
         room = self._talk.room
         if not room:
             return
@@ -228,7 +221,7 @@ class Link:
         self._seen_version, self._more = version, bool(rows)
         if rows:
             self._cursor = rows[-1].number
-            self._handle(context, Offered(self._letters(rows)), now)
+            self._handle(Offered(self._letters(rows)), now)
 
     def _letters(self, rows: Sequence[Outgoing]) -> list[Letter]:
         letters = []
@@ -261,8 +254,9 @@ class Link:
         if self._line is None:
             time.sleep(timeout_ms / 1000)
             return []
-        events: list[DeviceEvent] = []
-        for frames in self._line.wait(timeout_ms, events):
+        happened = self._line.wait(timeout_ms)
+        events: list[DeviceEvent] = [*happened.line]
+        for frames in happened.messages:
             self._numbers.messages_received += 1
             self._numbers.bytes_received += sum(len(frame) for frame in frames)
             try:
@@ -364,87 +358,6 @@ def _letter(row: Outgoing) -> Letter | None:
         return None
     letter = Letter(said.message, said.payload)
     return letter if letter.id == row.id else None
-
-
-class _Line:
-    """One connection: a DEALER that dials once, and the monitor that tells what became of it."""
-
-    def __init__(
-        self,
-        context: _Context,
-        endpoint: str,
-        centre_key: bytes,
-        key: curve.CurveKey,
-    ) -> None:
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.linger = 0
-        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEADER_BYTES)
-        self._socket.setsockopt(zmq.RCVHWM, _HEARD_AT_ONCE)
-        self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        self._socket.curve_serverkey = centre_key
-        self._socket.curve_publickey = key.public.encode("ascii")
-        self._socket.curve_secretkey = key.secret
-        self._monitor = self._socket.get_monitor_socket(
-            zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | _FAILED
-        )
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
-        try:
-            self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise OperatorError(
-                f"cannot dial {endpoint}: {error.strerror}", hint="link.endpoints look like tcp://host:5810"
-            ) from error
-
-    def wait(self, timeout_ms: int, events: list[DeviceEvent]) -> list[list[bytes]]:
-        """Wait for something to happen; return messages, and put what the line itself did into `events`."""
-        ready = dict(self._poller.poll(timeout_ms))
-        heard: list[list[bytes]] = []
-        if self._socket in ready:
-            with contextlib.suppress(zmq.Again):
-                while len(heard) < _HEARD_AT_ONCE:
-                    heard.append(self._socket.recv_multipart(zmq.NOBLOCK))
-        if self._monitor in ready:
-            with contextlib.suppress(zmq.Again):
-                while True:
-                    message = self._monitor.recv_multipart(zmq.NOBLOCK)
-                    events.append(_what_happened(parse_monitor_message(message)["event"]))
-        return heard
-
-    def send(self, frames: Sequence[bytes]) -> bool:
-        """Hand a message to the socket; False if it takes no more, and then silence will end the line."""
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Close the socket; what it has not sent is dropped, and is still in the outbox."""
-        self._socket.disable_monitor()
-        self._monitor.close(linger=0)
-        self._socket.close(linger=0)
-
-
-_FAILED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-
-
-_PARTINGS: dict[int, Parting] = {
-    zmq.EVENT_CLOSED: Parting.ABSENT,
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: Parting.DENIED,
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: Parting.WRONG_KEY,
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: Parting.WRONG_KEY,
-}
-
-
-def _what_happened(event: int) -> DeviceEvent:
-    """Tell a monitor's event in the conversation's words."""
-    if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-        return Opened()
-    return Lost(_PARTINGS.get(event, Parting.LOST))
 
 
 def _now() -> Instant:

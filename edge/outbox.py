@@ -28,7 +28,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, SightlineError, WorldError
 from edge.wire.codec import encode
-from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, Count, Event, Tally, Text
+from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, Count, Event, Tally
 from edge.wire.turns import subject_of
 
 Kind = Literal["event", "tally"]
@@ -77,7 +77,7 @@ class WatchReport(Struct, frozen=True, kw_only=True):
     """Box clock when it was written; 0 says nothing about its age."""
     seeing: bool = False
     """Whether the camera's newest frame is fresh."""
-    troubles: tuple[Text, ...] = ()
+    troubles: tuple[str, ...] = ()
     ended: bool = False
     """Whether `watch` has put its last row: the end of a replay. False from its very first report on."""
 

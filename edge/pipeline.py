@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from edge.bestshot import BestShots, BestShotSettings, Look
+from edge.bestshot import BestShots, BestShotSettings, Look, Taken
 from edge.camera.frame import Frame
 from edge.faces.align import align
 from edge.faces.compare import Gallery, Match
@@ -43,7 +43,8 @@ class PipelineSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Finding:
     """A pass that may be somebody on the watchlist."""
 
-    track: int
+    track: str
+    """The track's number, and after a change of hands the number of the hands: one name, one person."""
     revision: int
     match: Match
     template: NDArray[np.float32]
@@ -80,6 +81,14 @@ class _Pass:
     shots: BestShots
     raised: Raised | None = None
     counted: bool = False
+    hands: int = 0
+    first_seen_ms: int = 0
+
+    def change_hands(self) -> None:
+        """Begin again with somebody else."""
+        self.hands += 1
+        self.raised = None
+        self.first_seen_ms = min(look.captured_at_ms for look in self.shots.looks)
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,9 @@ class Pipeline:
                 captured_at_ms=frame.captured_at_ms,
                 frame=frame.index,
             )
-            self._passes[want.track.number].shots.add(look)
+            seen = self._passes[want.track.number]
+            if seen.shots.add(look) is Taken.CHANGED_HANDS:
+                seen.change_hands()
 
     def _judge(self, track: Track, frame: Frame) -> Finding | None:
         seen = self._passes[track.number]
@@ -161,11 +172,11 @@ class Pipeline:
         revision = seen.raised.revision + 1 if seen.raised else 0
         seen.raised = Raised(match.owner, match.score, looks[0].quality, revision)
         return Finding(
-            track=track.number,
+            track=f"{track.number}.{seen.hands}" if seen.hands else str(track.number),
             revision=revision,
             match=match,
             template=template,
-            first_seen_ms=track.first_seen_ms,
+            first_seen_ms=seen.first_seen_ms or track.first_seen_ms,
             captured_at_ms=frame.captured_at_ms,
             looks=looks,
         )

@@ -52,12 +52,6 @@ _STREAM_TROUBLE: tuple[tuple[tuple[type[Exception], ...], Reason, str, str], ...
         "check the port, and that the camera has started",
     ),
     (
-        (av.TimeoutError, av.ExitError),
-        Reason.TIMEOUT,
-        "does not answer",
-        "check its power, its network and the address",
-    ),
-    (
         (av.HTTPNotFoundError,),
         Reason.MISSING,
         "has no such stream",
@@ -83,16 +77,26 @@ def stream_trouble(error: Exception, place: str, *, seen: bool) -> CameraError:
 
     `seen` says whether pictures had come before.
     """
+    if isinstance(error, (av.TimeoutError, av.ExitError)):
+        return stream_silent(place, seen=seen)
     for kinds, reason, what, hint in _STREAM_TROUBLE:
         if isinstance(error, kinds):
-            told = "has stopped sending" if seen and reason is Reason.TIMEOUT else what
-            return CameraError(f"camera {place} {told}", reason=reason, hint=hint)
+            return CameraError(f"camera {place} {what}", reason=reason, hint=hint)
     if seen:
         return stream_ended(place)
     return CameraError(
         f"camera {place} cannot be reached",
         reason=Reason.MISSING,
         hint="check the host name, the port and the network",
+    )
+
+
+def stream_silent(place: str, *, seen: bool = False) -> CameraError:
+    """Say that nothing came for too long."""
+    return CameraError(
+        f"camera {place} {'has stopped sending' if seen else 'does not answer'}",
+        reason=Reason.TIMEOUT,
+        hint="check its power, its network and the address",
     )
 
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from edge.camera.clock import Clock
 from edge.camera.errors import Reason, VideoError
 from edge.camera.frame import ClockSource, Picture
+from edge.camera.trust import Trust
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -84,7 +85,8 @@ class VideoFile:
         self._base_s += at_s + period_s
 
     def _decoded(self, stream: VideoStream) -> Iterator[av.VideoFrame | None]:
-        """Give each picture, or None for one that cannot be decoded."""
+        """Give each picture, or None for one that cannot be decoded or trusted."""
+        trust = Trust()
         packets = self._container.demux(stream)
         while True:
             try:
@@ -94,14 +96,16 @@ class VideoFile:
             if packet is None:
                 return
             self.video_bytes += packet.size
+            if packet.is_corrupt:
+                trust.broken()
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
+                trust.broken()
                 yield None
                 continue
             for picture in pictures:
-                # Concealed or cut short: grey where nothing was known. Half a face is worse than none.
-                yield None if picture.is_corrupt or packet.is_corrupt else picture
+                yield picture if trust.deserves(picture) else None
 
     def _picture(self, decoded: av.VideoFrame, at_s: float) -> Picture:
         media_s = self._base_s + at_s

@@ -24,18 +24,22 @@ from av.container import InputContainer
 
 from edge.camera.address import Address
 from edge.camera.clock import Clock
-from edge.camera.errors import CameraError, Reason, stream_ended, stream_trouble
+from edge.camera.errors import CameraError, Reason, stream_ended, stream_silent, stream_trouble
 from edge.camera.frame import ClockSource, Picture
 from edge.camera.settings import CameraSettings
+from edge.camera.trust import Trust
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-# A read that took this much longer than the stream's own time advanced was woken, or caught up after a stall.
+# A read that took this much longer than the stream's own time advanced was woken, or caught up after a stall;
+# at most half the time after which it is woken.
 _STALE_S = 1.0
 # This many undecodable packets in a row are not a bad moment of the network.
 _HOPELESS = 100
+# Pictures without a key picture among them after which a damaged stream is believed again.
+_DISTRUSTED = 250
 # Capture times kept for pictures that the decoder still holds; H.264 allows 16.
 _HELD = 32
 
@@ -50,11 +54,13 @@ class Stream:
         """Connect, within `connect_timeout_s`; the error names the place and the reason."""
         self.video_bytes = 0
         self._place, self._clock = address.place, clock
-        self._container = _connected(address, settings)
+        self._container = _connected(address, settings, clock)
         self._video = self._container.streams.video[0]
         self._video.thread_type = "SLICE"
         # MJPEG comes with its length: nothing waits for the next picture.
         self._parsed = address.scheme.startswith("rtsp")
+        self._stale_s = min(_STALE_S, settings.read_timeout_s / 2)
+        self._trust = Trust(at_most=_DISTRUSTED)
         self._captured_ms: dict[int, int] = {}
         self._period_s = 0.04
         self._first_s: float | None = None
@@ -77,7 +83,7 @@ class Stream:
                     hint="check the codec that the camera is set to, and the network",
                 )
             for decoded in pictures or ():
-                if not stale and not decoded.is_corrupt:
+                if self._trust.deserves(decoded) and not stale:
                     yield self._picture(decoded, arrived_at)
                 self._index += 1
             asked_at = self._clock.monotonic_s()
@@ -114,13 +120,14 @@ class Stream:
             self._captured_ms[packet.pts] = captured_ms
             if len(self._captured_ms) > _HELD:
                 del self._captured_ms[next(iter(self._captured_ms))]
-        return waited_s - advanced_s > _STALE_S
+        return waited_s - advanced_s > self._stale_s
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame] | None:
         """Decode; None when it cannot be, as with the first packets of a stream joined in its middle."""
         try:
             return packet.decode()
         except av.FFmpegError:
+            self._trust.broken()
             return None
 
     def _picture(self, decoded: av.VideoFrame, arrived_at: float) -> Picture:
@@ -138,9 +145,10 @@ class Stream:
         )
 
 
-def _connected(address: Address, settings: CameraSettings) -> InputContainer:
+def _connected(address: Address, settings: CameraSettings, clock: Clock) -> InputContainer:
     format_, options = _options(address, settings)
     trouble: CameraError | None = None
+    began_s = clock.monotonic_s()
     try:
         container = av.open(
             address.url(),
@@ -150,6 +158,9 @@ def _connected(address: Address, settings: CameraSettings) -> InputContainer:
         )
     except av.FFmpegError as error:
         trouble = stream_trouble(error, address.place, seen=False)
+        # Woken in the middle of the RTSP dialogue, the decoder complains of invalid data.
+        if clock.monotonic_s() - began_s >= settings.connect_timeout_s:
+            trouble = stream_silent(address.place)
     if trouble is not None:
         raise trouble
     if not container.streams.video:

@@ -1,0 +1,288 @@
+"""`sightline`: arguments, settings, one call, exit code."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from central.settings import CentreSettings, load_settings
+from edge.errors import SightlineError
+
+if TYPE_CHECKING:
+    from central.store.state import StateDir
+
+Arguments = argparse.Namespace
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One word of the command line."""
+
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Arguments], int]
+    """Imports what it needs when it runs; returns the exit code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `sightline` and return its exit code."""
+    parsed = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    _configure_logs(debug=parsed.debug)
+    run: Callable[[Arguments], int] = parsed.run
+    try:
+        return run(parsed)
+    except SightlineError as error:
+        if parsed.debug:
+            raise
+        print(f"sightline: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        if parsed.debug:
+            raise
+        # A traceback may carry what it must not; the class alone cannot.
+        print(
+            f"sightline: unexpected {type(error).__name__}; run it again with --debug to see where", file=sys.stderr
+        )
+        return 1
+
+
+# ------------------------------------------------------------------ serve
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_state(parser)
+
+
+def _serve(arguments: Arguments) -> int:
+    from central.service import Ready, serve
+
+    def announce(ready: Ready) -> None:
+        print("sightline: the centre is ready")
+        print(f"endpoint: {ready.endpoint}")
+        print(f"curve key: {ready.curve_public}")
+        print(f"sealing key: {ready.seal_public}")
+        print(f"console: {ready.console}", flush=True)
+
+    serve(_state(arguments), _settings(arguments), announce)
+    return 0
+
+
+# ------------------------------------------------------------------ enrol
+
+
+def _enrol_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="PHOTO|DIR", help="a photograph, or a folder of them")
+    parser.add_argument("--name", help="whose photographs these are; without it DIR holds <identity>/<photo>.jpg")
+    _add_state(parser)
+
+
+def _enrol(arguments: Arguments) -> int:
+    from central.enrolment import Enrolment, photographs
+    from central.service import now_ms
+    from central.store.state import open_store
+    from edge.faces.detect import open_detector
+    from edge.faces.embed import open_embedder
+    from edge.faces.registry import ModelStore, Task, load_registry
+    from edge.faces.runtime import RuntimeSettings
+
+    models = _settings(arguments).models
+    registry, files = load_registry(), ModelStore.default()
+    runtime = RuntimeSettings(provider=models.provider, threads=models.threads)
+    wanted = photographs(arguments.path, arguments.name)
+    detector = open_detector(registry.model(models.detector, Task.DETECT), files, runtime)
+    embedder = open_embedder(registry.model(models.embedder, Task.EMBED), files, runtime)
+    store = open_store(_state(arguments))
+    try:
+        enrolment = Enrolment(store, detector, embedder, now_ms)
+        refused = 0
+        for report in enrolment.enrol(wanted):
+            word = "refused" if report.outcome.refused else "ok"
+            why = f"{report.outcome.value}: {report.detail}" if report.detail else report.outcome.value
+            print(f"{word:8}{report.name}  {report.path}  {why}", flush=True)
+            refused += report.outcome.refused
+        entries, references = store.entries.counts()
+    finally:
+        store.close()
+    print(f"{len(wanted)} photographs, {refused} refused; enrolled now: {entries} people, {references} references")
+    return 2 if refused else 0
+
+
+# ------------------------------------------------------------------ device, watchlist, keys
+
+
+def _device_arguments(parser: argparse.ArgumentParser) -> None:
+    does = parser.add_subparsers(dest="does", metavar="admit|revoke|list", required=True)
+    admit = does.add_parser("admit", help="let a box connect")
+    admit.add_argument("device", metavar="ID")
+    admit.add_argument("--curve", required=True, metavar="KEY", help="its public CURVE key, 40 characters")
+    admit.add_argument("--seal", required=True, metavar="KEY", help="its public sealing key, 64 hex digits")
+    revoke = does.add_parser("revoke", help="lock a box out at once")
+    revoke.add_argument("device", metavar="ID")
+    for one in (admit, revoke, does.add_parser("list", help="list the boxes")):
+        _add_state(one)
+        one.set_defaults(does=one.prog.split()[-1])
+
+
+def _device(arguments: Arguments) -> int:
+    from central.fleet import admit, revoke
+    from central.service import now_ms
+    from central.store.state import open_store
+
+    store = open_store(_state(arguments))
+    try:
+        if arguments.does == "admit":
+            device = admit(store, arguments.device, arguments.curve, arguments.seal, now_ms())
+            print(f"admitted {device.id}")
+        elif arguments.does == "revoke":
+            revoke(store, arguments.device)
+            print(f"revoked {arguments.device}")
+        else:
+            for known in store.devices.all():
+                print(f"{known.id}  {'revoked' if known.revoked else 'admitted'}  {known.curve_public}")
+    finally:
+        store.close()
+    return 0
+
+
+def _watchlist_arguments(parser: argparse.ArgumentParser) -> None:
+    does = parser.add_subparsers(dest="does", metavar="seal", required=True)
+    seal = does.add_parser("seal", help="make the watchlist of one box, which it alone can open")
+    seal.add_argument("--device", required=True, metavar="ID")
+    seal.add_argument("--out", required=True, type=Path, metavar="FILE")
+    seal.add_argument("--model", metavar="NAME", help="the box's embedder, if it is not the centre's")
+    _add_state(seal)
+
+
+def _watchlist(arguments: Arguments) -> int:
+    from central.service import now_ms
+    from central.store.state import open_store
+    from central.watchlists import seal_for, write_file
+    from edge.faces.embed import open_embedder
+    from edge.faces.registry import ModelStore, Task, load_registry
+    from edge.faces.runtime import RuntimeSettings
+    from edge.wire.sealing import make_or_load
+
+    settings, state = _settings(arguments), _state(arguments)
+    card = load_registry().model(arguments.model or settings.models.embedder, Task.EMBED)
+    runtime = RuntimeSettings(provider=settings.models.provider, threads=settings.models.threads)
+    embedder = open_embedder(card, ModelStore.default(), runtime)
+    store = open_store(state)
+    try:
+        key = make_or_load(state.seal_key)
+        valid_ms = int(settings.watchlist_valid_h * 3600 * 1000)
+        sealed = seal_for(store, arguments.device, key, embedder, now_ms=now_ms(), valid_ms=valid_ms)
+        entries, references = store.entries.counts()
+    finally:
+        store.close()
+    write_file(arguments.out, sealed)
+    print(f"{arguments.out}: {entries} people, {references} references, for {arguments.device} alone")
+    return 0
+
+
+def _keys_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_state(parser)
+
+
+def _keys(arguments: Arguments) -> int:
+    from edge.wire import curve, sealing
+
+    state = _state(arguments)
+    state.prepare()
+    keys = {
+        "curve": curve.make_or_load(state.curve_key).public,
+        "seal": sealing.make_or_load(state.seal_key).public,
+    }
+    print(json.dumps(keys))
+    return 0
+
+
+# ------------------------------------------------------------------ all verbs
+
+VERBS = {
+    "serve": Verb("run the centre: take in candidates, verify, show alerts", _serve_arguments, _serve),
+    "enrol": Verb("put people on the watchlist, from photographs", _enrol_arguments, _enrol),
+    "device": Verb("admit, revoke or list boxes", _device_arguments, _device),
+    "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
+    "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sightline", description="Live facial recognition that can be checked.")
+    parser.add_argument("--debug", action="store_true", help="show where an error arose; may print data")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, help=verb.help, description=verb.help)
+        one.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        verb.arguments(one)
+        one.set_defaults(run=verb.run)
+    return parser
+
+
+def _add_state(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state", type=Path, metavar="DIR", help="the centre's keys and database")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, YAML")
+
+
+def _state(arguments: Arguments) -> "StateDir":
+    from central.store.state import StateDir
+
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return StateDir(arguments.state or home / "sightline")
+
+
+def _settings(arguments: Arguments) -> CentreSettings:
+    return load_settings(arguments.config)
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Tie a key to its option: a CURVE key may begin with a dash, which argparse takes for another option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in {"--curve", "--seal"}:
+            joined[-1] = f"{joined[-1]}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _configure_logs(*, debug: bool) -> None:
+    """Log events with fields to stderr: as text for a person at a terminal, as JSON for a journal."""
+    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Library(debug=debug)])
+
+
+class _Library(logging.Handler):
+    """Passes on what a library logs, of an exception its kind alone unless debugging."""
+
+    def __init__(self, *, debug: bool) -> None:
+        super().__init__()
+        self._debug = debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the first line of a record."""
+        line = (record.getMessage().splitlines() or [""])[0]
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger(record.name).log(
+            record.levelno, line, error=kind, exc_info=self._debug and record.exc_info
+        )
