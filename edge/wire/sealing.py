@@ -101,6 +101,4 @@ def _public(public: str) -> PublicKey:
     try:
         return PublicKey(bytes.fromhex(public))
     except (ValueError, TypeError, CryptoError) as error:
-        raise OperatorError(
-            f"not a public sealing key: {public[:80]!r}", hint="it is 64 hex digits"
-        ) from error
+        raise OperatorError(f"not a public sealing key: {public[:80]!r}", hint="it is 64 hex digits") from error
