@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
