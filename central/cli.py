@@ -6,8 +6,8 @@ import logging
 import os
 import signal
 import sys
-import time
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
