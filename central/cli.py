@@ -5,6 +5,10 @@ import json
 import logging
 import os
 import sys
+<<<<<<< HEAD
+=======
+import threading
+>>>>>>> centre
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
