@@ -24,7 +24,7 @@ from scene.film import write_references, write_video
 from scene.looks import Floats, calm, frontal, read_looks
 from scene.measure import read_scene, report
 from scene.people import cast
-from scene.plan import walkers
+from scene.plan import references, walkers
 from scene.registration import flows, resampled
 from scene.street import Camera, backdrop
 
@@ -51,10 +51,10 @@ def main() -> None:
         return
     people = cast(model)
     _refuse_doubles([_admitted(model, eyes, real, person.grain) for person in people])
-    references = options.out / "references"
-    shutil.rmtree(references, ignore_errors=True)
-    references.mkdir(parents=True)
-    write_references(references, model, people)
+    shutil.rmtree(options.out / "references", ignore_errors=True)
+    for person in people:
+        if person.watched:
+            write_references(options.out / "references", person, references(model, person, eyes, real))
     random, camera = np.random.default_rng(SEED), Camera()
     still = backdrop(camera, random)
     write_video(options.out / "street.mp4", camera, still, walkers(model, people, random))

@@ -9,18 +9,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from scene.face_model import FaceModel
-from scene.looks import Floats
+from scene.looks import Bytes, Floats
 from scene.people import Person
-from scene.plan import portrait
 from scene.street import Camera
 from scene.walk import Walker
 
 FPS = 15
-REFERENCES_EACH = 2
 JPEG_QUALITY = 92
 # Constant quality that keeps faces of 40 pixels sharp; the still street costs nothing after its first frame.
-X264 = {"preset": "veryslow", "crf": "24", "g": str(10 * FPS), "tune": "film"}
+X264 = {"preset": "veryslow", "crf": "23", "g": str(10 * FPS), "tune": "film"}
 
 
 def write_video(path: Path, camera: Camera, still: Floats, walkers: list[Walker]) -> None:
@@ -66,12 +63,9 @@ def write_video(path: Path, camera: Camera, still: Floats, walkers: list[Walker]
     path.with_suffix(".json").write_text(json.dumps(truth, separators=(",", ":")) + "\n")
 
 
-def write_references(folder: Path, model: FaceModel, cast: list[Person]) -> None:
-    """Write `<identity>/<number>.jpg` for everybody who is watched."""
-    for person in cast:
-        if person.watched:
-            (folder / person.name).mkdir(parents=True, exist_ok=True)
-            for number in range(REFERENCES_EACH):
-                picture = portrait(model, person, number).astype(np.uint8)
-                path = folder / person.name / f"{person.name.lower()}-{number + 1}.jpg"
-                cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+def write_references(folder: Path, person: Person, pictures: list[Bytes]) -> None:
+    """Write `<identity>/<identity>-<number>.jpg`."""
+    (folder / person.name).mkdir(parents=True)
+    for number, picture in enumerate(pictures, start=1):
+        path = folder / person.name / f"{person.name.lower()}-{number}.jpg"
+        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])

@@ -45,7 +45,7 @@ WATCHED = (
     Role(1062, "Orsa", "bun", BROWN, "jumper", (64, 48, 128), -12),
     Role(219, "Tavio", "curly", BLACK, "jacket", (58, 78, 62)),
     Role(563, "Brennic", "short", GREY, "coat", (88, 62, 44), 16),
-    Role(968, "Maruk", "short", CHESTNUT, "hoodie", (120, 118, 116), -14),
+    Role(239, "Maruk", "shaved", BLACK, "jacket", (40, 38, 38)),
 )
 PASSERS_BY = (
     Role(666, "passer-by-01", "long", BLACK, "jumper", (128, 118, 52), -10),
@@ -55,7 +55,7 @@ PASSERS_BY = (
     Role(938, "passer-by-05", "curly", BLACK, "jumper", (60, 140, 178)),
     Role(115, "passer-by-06", "short", BLACK, "hoodie", (138, 88, 44), 10),
     Role(575, "passer-by-07", "beanie", (104, 58, 38), "jacket", (62, 92, 116)),
-    Role(239, "passer-by-08", "shaved", BLACK, "jacket", (40, 38, 38)),
+    Role(968, "passer-by-08", "short", CHESTNUT, "hoodie", (120, 118, 116), -14),
     Role(745, "passer-by-09", "short", BROWN, "coat", (112, 108, 106), -16),
     Role(151, "passer-by-10", "short", BLACK, "jumper", (72, 96, 66), 0),
     Role(930, "passer-by-11", "cap", (58, 66, 48), "hoodie", (58, 46, 112)),

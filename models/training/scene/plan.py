@@ -4,13 +4,15 @@ import numpy as np
 
 from scene.body import torso
 from scene.canvas import SIDE, blurred, clouds
-from scene.casting import REFERENCE_MOOD, WALKING_MOOD
+from scene.casting import MOST_LIKE_SOMEBODY, Eyes
 from scene.face_model import FaceModel
-from scene.looks import Floats
+from scene.looks import Bytes, Floats
 from scene.people import Person
 from scene.portrait import Pose, likeness, posed, skin_tone
 from scene.walk import FIRST_Z, LAST_Z, MOOD_EVERY_S, Walk, Walker, standing
 
+# Strength of moods: weaker than in the audition, whose faces need not look natural.
+REFERENCE_MOOD, WALKING_MOOD = (0.15, 0.35), 0.42
 BETWEEN_ENTRIES_S = 1.85
 # Where people pass the camera, in turn, so that the next is not behind the last.
 NEAR_LANES = (-0.34, 0.30, -0.05, 0.42, -0.44, 0.14)
@@ -18,6 +20,7 @@ POSES = (
     Pose(light=0.1, exposure=1.02),
     Pose(yaw=-0.14, pitch=0.03, light=-0.45, exposure=0.9),
 )
+TAKES = 40
 EYES_IN_PORTRAIT = (SIDE / 2, 122.0)
 
 
@@ -45,17 +48,35 @@ def walkers(model: FaceModel, cast: list[Person], random: np.random.Generator) -
     return found
 
 
-def portrait(model: FaceModel, person: Person, number: int) -> Floats:
-    """Return a reference photograph (288,288,3) float32 of somebody, each number another day."""
-    random = np.random.default_rng((person.grain, 10 + number))
-    pose = POSES[number % len(POSES)]
-    look = person.who + model.mood(random, REFERENCE_MOOD + 0.2 * number)
+def references(model: FaceModel, person: Person, eyes: Eyes, real: Floats) -> list[Bytes]:
+    """Return one reference photograph (288,288,3) for each of POSES, none like anybody real.
+
+    Of many takes the first is kept whose template is no nearer than MOST_LIKE_SOMEBODY to any of `real` (n,d).
+    """
+    kept = []
+    for number in range(len(POSES)):
+        for take in range(TAKES):
+            picture = portrait(model, person, number, take)
+            look = eyes.template(picture)
+            if look is not None and (real @ look[1]).max() < MOST_LIKE_SOMEBODY:
+                kept.append(picture)
+                break
+        else:
+            raise ValueError(f"every take of {person.name} resembles somebody: recast")
+    return kept
+
+
+def portrait(model: FaceModel, person: Person, number: int, take: int) -> Bytes:
+    """Return a photograph (288,288,3) of somebody in the pose of this number."""
+    random = np.random.default_rng((person.grain, 10 + number, take))
+    pose = POSES[number]
+    look = person.who + model.mood(random, REFERENCE_MOOD[number])
     head = posed(likeness(model, look, person.hair, person.grain), pose)
     tone = random.uniform(130, 190) * random.uniform(0.92, 1.06, 3)
     wall = tone * (1 + 0.05 * clouds(random, (SIDE, SIDE), 120)[..., None])
     wall = wall * np.linspace(1.06, 0.9, SIDE)[None, :, None]
     picture = standing(head, _clothed(model, person), wall.astype(np.float32), EYES_IN_PORTRAIT)
-    return np.asarray(np.clip(blurred(picture, 0.5) + random.normal(0, 1.2, picture.shape), 0, 255), np.float32)
+    return np.asarray(np.clip(blurred(picture, 0.5) + random.normal(0, 1.2, picture.shape), 0, 255), np.uint8)
 
 
 def _clothed(model: FaceModel, person: Person) -> Floats:

@@ -28,7 +28,7 @@ class Camera:
     height: int = 720
     focal_px: float = 1600.0
     horizon_px: float = 185.0
-    above_ground_m: float = 2.25
+    above_ground_m: float = 2.1
 
     def spot(self, x: float, y: float, z: float) -> tuple[float, float]:
         """Return the pixel of a point."""
@@ -224,39 +224,73 @@ def _tree(scene: Floats, camera: Camera, x: float, z: float, random: np.random.G
     _place(scene, camera, picture, [(x - 2.3, 6.6, z), (x + 2.3, 6.6, z), (x + 2.3, 0, z), (x - 2.3, 0, z)])
 
 
-def _car(scene: Floats, camera: Camera, x: float, z: float, colour: tuple[int, int, int]) -> None:
-    """Park a car that faces the camera: its flank, then its front."""
-    px = 160
-    front = np.zeros((int(1.5 * px), int(1.8 * px), 4), np.float32)
-    w, h = front.shape[1], front.shape[0]
-    body = np.array(colour, np.float32)
-    shapes = (
-        (np.array([[0.02, 0.92], [0.0, 0.5], [0.1, 0.4], [0.9, 0.4], [1.0, 0.5], [0.98, 0.92]]), body),
-        (np.array([[0.1, 0.42], [0.2, 0.04], [0.8, 0.04], [0.9, 0.42]]), body * 0.9),
-        (np.array([[0.15, 0.40], [0.23, 0.09], [0.77, 0.09], [0.85, 0.40]]), np.array([128, 122, 112])),
-        (np.array([[0.28, 0.72], [0.28, 0.58], [0.72, 0.58], [0.72, 0.72]]), np.array([36, 36, 36])),
-        (np.array([[0.04, 0.66], [0.04, 0.54], [0.2, 0.56], [0.22, 0.66]]), np.array([225, 225, 220])),
-        (np.array([[0.96, 0.66], [0.96, 0.54], [0.8, 0.56], [0.78, 0.66]]), np.array([225, 225, 220])),
-        (np.array([[0.38, 0.84], [0.38, 0.77], [0.62, 0.77], [0.62, 0.84]]), np.array([215, 218, 220])),
-        (np.array([[0.05, 1.0], [0.05, 0.88], [0.18, 0.88], [0.18, 1.0]]), np.array([28, 28, 28])),
-        (np.array([[0.95, 1.0], [0.95, 0.88], [0.82, 0.88], [0.82, 1.0]]), np.array([28, 28, 28])),
-    )
-    for corners, paint in shapes:
-        cv2.fillPoly(front, [(corners * (w, h)).astype(np.int32)], (*map(float, paint), 1.0), cv2.LINE_AA)
-    front[..., :3] *= np.linspace(1.12, 0.8, h, dtype=np.float32)[:, None, None]
-    flank = np.zeros((h, 4 * px, 4), np.float32)
-    side = np.array([[0, 0.94], [0, 0.45], [0.3, 0.42], [1, 0.45], [1, 0.94]])
-    cv2.fillPoly(flank, [(side * (4 * px, h)).astype(np.int32)], (*map(float, body * 0.6), 1.0), cv2.LINE_AA)
-    shadow = np.zeros((40, 40, 4), np.float32)
-    shadow[8:-8, 8:-8, 3] = 0.5
-    _place(
-        scene,
-        camera,
-        blurred(shadow, 5),
-        [(x - 1.2, 0, z + 4.4), (x + 1.2, 0, z + 4.4), (x + 1.2, 0, z - 0.5), (x - 1.2, 0, z - 0.5)],
-    )
-    _place(scene, camera, flank, [(x - 0.9, 1.45, z), (x - 0.9, 1.45, z + 4), (x - 0.9, 0, z + 4), (x - 0.9, 0, z)])
-    _place(scene, camera, front, [(x - 0.9, 1.45, z), (x + 0.9, 1.45, z), (x + 0.9, 0, z), (x - 0.9, 0, z)])
+def _car(scene: Floats, camera: Camera, x: float, z: float, colour: tuple[float, float, float]) -> None:
+    """Park a car that faces the camera: shadow, flank, bonnet, cabin, front, from back to front."""
+    left, right = x - 0.86, x + 0.86
+    body, glass = np.array(colour, np.float32), np.array([92, 88, 80], np.float32)
+    shadow = np.zeros((60, 60, 4), np.float32)
+    shadow[8:-8, 8:-8, 3] = 0.6
+    _place(scene, camera, blurred(shadow, 4), _level(left - 0.3, right + 0.3, 0, z - 0.4, z + 4.4))
+    tall, deep, belt = 1.42, 4.1, 0.86
+    inner = (left + 0.16, right - 0.16)
+    flank = [(left, belt, z), (left, belt, z + deep), (left, 0.22, z + deep), (left, 0.22, z)]
+    _place(scene, camera, _sheet(body * 0.62), flank)
+    for wheel in (0.75, 3.3):
+        _place(
+            scene,
+            camera,
+            _disc(),
+            [
+                (left - 0.01, 0.66, z + wheel - 0.33),
+                (left - 0.01, 0.66, z + wheel + 0.33),
+                (left - 0.01, 0, z + wheel + 0.33),
+                (left - 0.01, 0, z + wheel - 0.33),
+            ],
+        )
+    cabin = [(inner[0], tall, z + 1.75), (inner[0], tall, z + 3.3), (left, belt, z + 3.9), (left, belt, z + 0.95)]
+    _place(scene, camera, _sheet(body * 0.55, glass * 0.8), cabin)
+    _place(scene, camera, _sheet(body * 1.05), _level(inner[0], inner[1], tall, z + 1.7, z + 3.3))
+    _place(scene, camera, _sheet(body * 1.1), _level(left, right, belt, z, z + 1.0))
+    screen = [(inner[0], tall, z + 1.7), (inner[1], tall, z + 1.7), (right, belt, z + 0.95), (left, belt, z + 0.95)]
+    _place(scene, camera, _sheet(body * 0.9, glass * 1.25), screen)
+    _place(scene, camera, _bumper(body), [(left, belt, z), (right, belt, z), (right, 0, z), (left, 0, z)])
+
+
+def _level(left: float, right: float, y: float, near: float, far: float) -> list[tuple[float, float, float]]:
+    return [(left, y, far), (right, y, far), (right, y, near), (left, y, near)]
+
+
+def _sheet(colour: Floats, pane: Floats | None = None) -> Floats:
+    """Return a piece of car body (60,120,4), with a window if `pane` has its colour."""
+    sheet = np.ones((60, 120, 4), np.float32)
+    sheet[..., :3] = colour
+    if pane is not None:
+        sheet[6:-6, 6:-6, :3] = pane * np.linspace(1.25, 0.8, 48, dtype=np.float32)[:, None, None]
+    return sheet
+
+
+def _disc() -> Floats:
+    wheel = np.zeros((80, 80, 4), np.float32)
+    cv2.circle(wheel, (40, 40), 38, (30, 30, 30, 1), -1, cv2.LINE_AA)
+    cv2.circle(wheel, (40, 40), 20, (120, 120, 120, 1), -1, cv2.LINE_AA)
+    return wheel
+
+
+def _bumper(body: Floats) -> Floats:
+    """Paint the front of a car: lamps, grille, plate, tyres (140,280,4)."""
+    front = np.zeros((140, 280, 4), np.float32)
+    front[:116] = (*(float(c) for c in body), 1.0)
+    front[..., :3] *= np.linspace(1.1, 0.75, 140, dtype=np.float32)[:, None, None]
+    for tyre in (front[104:, 10:48], front[104:, 232:270]):
+        tyre[:] = (28, 28, 28, 1)
+    front[40:72, 84:196, :3] = 34
+    front[84:100, 106:174, :3] = (216, 220, 222)
+    for lamp in (
+        np.array([[8, 34], [66, 42], [60, 62], [10, 58]]),
+        np.array([[272, 34], [214, 42], [220, 62], [270, 58]]),
+    ):
+        cv2.fillPoly(front, [lamp.astype(np.int32)], (226, 228, 226, 1), cv2.LINE_AA)
+    return front
 
 
 def _post(scene: Floats, camera: Camera, x: float, z: float) -> None:

@@ -23,10 +23,11 @@ HEAD_PX_PER_M = 48 / 0.063
 EYES = (ORIGIN_X + MIDDLE, ORIGIN_Y + 88.0)
 # A detector's box is this wide, and its middle this far below the eyes (m).
 FACE_M, FACE_BELOW_EYES_M = 0.140, 0.030
-FIRST_Z, LAST_Z = 12.5, 1.55
+FIRST_Z, LAST_Z = 12.5, 1.3
 STEPS_PER_S = 1.8
 LENS_PX = 0.6
 MOOD_EVERY_S = 0.4
+APPEARS_WITHIN_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,11 @@ class Walker:
         eyes = walk.eyes_m + 0.018 * abs(swing)
         at = camera.spot(x, eyes, z)
         px_per_m = camera.focal_px / z
-        if at[1] + 1.6 * px_per_m * walk.eyes_m > 0:
+        if at[1] - 0.3 * px_per_m < camera.height:
+            before = scene.copy() if gone < APPEARS_WITHIN_S else None
             self._paint(scene, camera, at, px_per_m, swing, gone)
+            if before is not None:
+                scene[:] = before + (scene - before) * np.float32(gone / APPEARS_WITHIN_S)
         return Sight(x=at[0], y=at[1] + FACE_BELOW_EYES_M * px_per_m, face=FACE_M * px_per_m)
 
     def _paint(
