@@ -5,10 +5,6 @@ import json
 import logging
 import os
 import sys
-<<<<<<< HEAD
-=======
-import threading
->>>>>>> centre
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
