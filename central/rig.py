@@ -137,6 +137,10 @@ class Rig:
             time.sleep(POLL_S)
         raise WorldError(f"the centre did not answer within {START_S:.0f} s", hint=f"see {centre.log}")
 
+    def login(self) -> str:
+        """Return the link that lets a browser in."""
+        return f"{self.console}/login?token={(self.centre_state / 'console.token').read_text().strip()}"
+
     def sightline(self, *arguments: str, also_fine: Sequence[int] = ()) -> str:
         """Run a verb of the centre to its end and return what it printed."""
         return self._run("central", *arguments, *self._centre_options(), also_fine=also_fine)
