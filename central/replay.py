@@ -103,12 +103,11 @@ def replay(plan: Plan, say: Say, *, stopped: Callable[[], bool] = lambda: False)
         camera = {"source": plan.video, "pace": plan.pace, **plan.camera}
         rig.make_box(camera, plan.overrides)
         say(f"console: {rig.login()}")
-        listener = Listener(rig)
-        link = rig.start_link()
-        watch = rig.start_watch()
-        _follow(rig, watch, listener, plan, say, stopped)
-        status = _finish(rig, watch, link, listener, say)
-        listener.close()
+        with Listener(rig) as listener:
+            link = rig.start_link()
+            watch = rig.start_watch()
+            _follow(rig, watch, listener, plan, say, stopped)
+            status = _finish(rig, watch, link, listener, say)
         rig.stop()
         return _report(status, listener.heard, rig.cpu_seconds(), truth)
 
@@ -157,7 +156,7 @@ class _Troubles:
         if now_s - self._asked_s < HEALTH_S:
             return
         self._asked_s = now_s
-        for box in self._rig.ask("/api/health")["boxes"]:
+        for box in self._rig.ask("/api/health")["devices"]:
             self._saw = self._saw or box["state"] == "seeing"
             troubles = [trouble for trouble in box["troubles"] if trouble != STARTING]
             for trouble in troubles:
