@@ -241,8 +241,8 @@ def _protocol(pairs: PairList) -> dict[str, str]:
         f"threshold: the lowest that at most FPIR of the non-mated searches reach; mean of {DRAWS} draws, "
         f"seeds {SEED} to {SEED + DRAWS - 1}; labels as they are in the set",
         "intervals": "95 %, Clopper-Pearson, pairs and searches taken as independent (photographs of one person are "
-        "not quite); of FNIR, for the counts of one mean draw at its threshold: how uncertain the threshold itself is "
-        "shows in the lowest and highest draw",
+        "not quite); of FNIR, for the counts of one mean draw at its threshold: how uncertain the threshold itself "
+        "is shows in the lowest and highest draw",
     }
 
 
