@@ -5,36 +5,28 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from central.measuring import MEASURING
 from central.settings import CentreSettings, load_settings
+from central.verb import Arguments, Verb
 from edge.errors import SightlineError
 
 if TYPE_CHECKING:
     from central.store.state import StateDir
-
-Arguments = argparse.Namespace
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One word of the command line."""
-
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Arguments], int]
-    """Imports what it needs when it runs; returns the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sightline` and return its exit code."""
     parsed = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     _configure_logs(debug=parsed.debug)
+    # Whatever is written here, database, keys, watchlists, is for its owner alone.
+    os.umask(0o077)
     run: Callable[[Arguments], int] = parsed.run
     try:
         return run(parsed)
@@ -89,7 +81,6 @@ def _enrol_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _enrol(arguments: Arguments) -> int:
     from central.enrolment import Enrolment, photographs
-    from central.service import now_ms
     from central.store.state import open_store
     from edge.faces.detect import open_detector
     from edge.faces.embed import open_embedder
@@ -104,7 +95,7 @@ def _enrol(arguments: Arguments) -> int:
     embedder = open_embedder(registry.model(models.embedder, Task.EMBED), files, runtime)
     store = open_store(_state(arguments))
     try:
-        enrolment = Enrolment(store, detector, embedder, now_ms)
+        enrolment = Enrolment(store, detector, embedder, _now_ms)
         refused = 0
         for report in enrolment.enrol(wanted):
             word = "refused" if report.outcome.refused else "ok"
@@ -136,13 +127,12 @@ def _device_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _device(arguments: Arguments) -> int:
     from central.fleet import admit, revoke
-    from central.service import now_ms
     from central.store.state import open_store
 
     store = open_store(_state(arguments))
     try:
         if arguments.does == "admit":
-            device = admit(store, arguments.device, arguments.curve, arguments.seal, now_ms())
+            device = admit(store, arguments.device, arguments.curve, arguments.seal, _now_ms())
             print(f"admitted {device.id}")
         elif arguments.does == "revoke":
             revoke(store, arguments.device)
@@ -165,7 +155,6 @@ def _watchlist_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _watchlist(arguments: Arguments) -> int:
-    from central.service import now_ms
     from central.store.state import open_store
     from central.watchlists import seal_for, write_file
     from edge.faces.embed import open_embedder
@@ -181,7 +170,7 @@ def _watchlist(arguments: Arguments) -> int:
     try:
         key = make_or_load(state.seal_key)
         valid_ms = int(settings.watchlist_valid_h * 3600 * 1000)
-        sealed = seal_for(store, arguments.device, key, embedder, now_ms=now_ms(), valid_ms=valid_ms)
+        sealed = seal_for(store, arguments.device, key, embedder, now_ms=_now_ms(), valid_ms=valid_ms)
         entries, references = store.entries.counts()
     finally:
         store.close()
@@ -215,6 +204,7 @@ VERBS = {
     "device": Verb("admit, revoke or list boxes", _device_arguments, _device),
     "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
     "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
+    **MEASURING,
 }
 
 
@@ -240,6 +230,10 @@ def _state(arguments: Arguments) -> "StateDir":
 
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return StateDir(arguments.state or home / "sightline")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _settings(arguments: Arguments) -> CentreSettings:

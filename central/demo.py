@@ -6,11 +6,14 @@ and at a centre, over the real link. Works from a checkout: the scene and the ca
 
 import re
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
-from central.replay import Plan, Process, Report, Say, replay
-from central.rig import Rig
+from central.replay import Plan, Report, Say, replay
+from central.rig import Process, Rig
 from edge.errors import OperatorError, WorldError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -18,7 +21,7 @@ SCENE = CHECKOUT / "models" / "sample"
 READY_S = 20.0
 
 
-def demo(say: Say) -> Report:
+def demo(say: Say, *, stopped: Callable[[], bool]) -> Report:
     """Stream the sample scene through the whole system and return what was measured."""
     video, truth, references = SCENE / "street.mp4", SCENE / "street.json", SCENE / "references"
     simulator = CHECKOUT / "tests" / "simulator" / "__main__.py"
@@ -28,7 +31,7 @@ def demo(say: Say) -> Report:
     say("a street of people who do not exist; some of them are on the watchlist")
     with _Camera(video, say) as camera:
         plan = Plan(video=camera.address, watchlist=references, truth=truth)
-        return replay(plan, say, stopped=camera.ended)
+        return replay(plan, say, stopped=lambda: stopped() or camera.ended())
 
 
 class _Camera:
@@ -37,9 +40,7 @@ class _Camera:
     def __init__(self, video: Path, say: Say) -> None:
         self._video, self._say = video, say
 
-    def __enter__(self) -> "_Camera":
-        import tempfile
-
+    def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-camera-")
         self._rig = Rig(Path(self._folder.name))
         self._process: Process = self._rig.start(

@@ -122,19 +122,15 @@ def read_truth(path: Path) -> Truth:
 
 def _enrol(rig: Rig, folder: Path, say: Say) -> None:
     """Enrol the folder; a photograph that is refused is told and left out, as an operator would leave it."""
-    for line in rig.sightline("enrol", str(folder)).splitlines():
+    for line in rig.sightline("enrol", str(folder), also_fine=(OperatorError.exit_code,)).splitlines():
         say(line)
 
 
 def _follow(rig: Rig, watch: Process, listener: Listener, plan: Plan, say: Say, stopped: Callable[[], bool]) -> None:
     """Say alerts as they come, until the video ends, the time is up or somebody has had enough."""
-    told = 0
     started = time.monotonic()
     while watch.running():
-        news = listener.new(told, NEWS_S)
-        told += len(news)
-        for alert in news:
-            say(in_words(alert))
+        listener.tell(say, NEWS_S)
         for process in rig.processes:
             process.check()
         if stopped() or (plan.seconds is not None and time.monotonic() - started >= plan.seconds):
@@ -144,28 +140,14 @@ def _follow(rig: Rig, watch: Process, listener: Listener, plan: Plan, say: Say, 
 
 def _finish(rig: Rig, watch: Process, link: Process, listener: Listener, say: Say) -> Any:
     """Wait until nothing is under way any more, and return the box's last words about itself."""
-    told = len(listener.heard)
     if link.wait(DRAIN_S) is None:
         say("the link has not emptied its outbox; what is missing below still waits in it")
     until = time.monotonic() + DRAIN_S
     while rig.ask("/api/tally")["pending"] and time.monotonic() < until:
         time.sleep(NEWS_S)
-    listener.new(told, FOLLOW_S)
-    for alert in listener.heard[told:]:
-        say(in_words(alert))
+    listener.tell(say, FOLLOW_S)
     watch.check()
     return rig.box_status()
-
-
-def in_words(alert: dict[str, Any]) -> str:
-    """Return an alert as one line for a person."""
-    seen_s = (alert["alerted_at_ms"] - alert["taken_at_ms"] + alert["captured_at_ms"] - alert["first_seen_ms"]) / 1000
-    kind = "revised" if alert["revision"] else "ALERT  "
-    late = "  LATE" if alert["late"] else ""
-    return (
-        f"{kind} {alert['identity']:<24} score {alert['score']:.2f} against {alert['threshold']:.2f}"
-        f"   {alert['camera']}   {seen_s:.1f} s after first sight{late}"
-    )
 
 
 def _report(status: Any, heard: Sequence[dict[str, Any]], cpu: dict[str, float], truth: Truth | None) -> Report:

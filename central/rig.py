@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,7 @@ DEVICE = "box-1"
 CAMERA = "camera-1"
 
 
-class ProcessFailed(SightlineError):
+class ProcessEndedError(SightlineError):
     """A process of the rig ended as it should not have; its own line says why."""
 
     def __init__(self, name: str, code: int, said: str) -> None:
@@ -79,7 +79,7 @@ class Process:
     def check(self) -> None:
         """Raise if it has ended badly."""
         if not self.running() and self.popen.returncode:
-            raise ProcessFailed(self.name, self.popen.returncode, self.last_words())
+            raise ProcessEndedError(self.name, self.popen.returncode, self.last_words())
 
     def _reap(self, how: int) -> None:
         pid, status, usage = os.wait4(self.popen.pid, how)
@@ -137,9 +137,9 @@ class Rig:
             time.sleep(POLL_S)
         raise WorldError(f"the centre did not answer within {START_S:.0f} s", hint=f"see {centre.log}")
 
-    def sightline(self, *arguments: str) -> str:
+    def sightline(self, *arguments: str, also_fine: Sequence[int] = ()) -> str:
         """Run a verb of the centre to its end and return what it printed."""
-        return self._run("central", *arguments, *self._centre_options())
+        return self._run("central", *arguments, *self._centre_options(), also_fine=also_fine)
 
     def client(self) -> httpx.Client:
         """Return a client that the console lets in."""
@@ -218,7 +218,7 @@ class Rig:
     def _centre_options(self) -> tuple[str, ...]:
         return ("--state", str(self.centre_state), "--config", str(self.centre_config))
 
-    def _run(self, module: str, *arguments: str) -> str:
+    def _run(self, module: str, *arguments: str, also_fine: Sequence[int] = ()) -> str:
         done = subprocess.run(  # noqa: S603  # our own programs, arguments as a list
             [sys.executable, "-m", module, *arguments],
             capture_output=True,
@@ -226,9 +226,9 @@ class Rig:
             check=False,
             env={**os.environ, **self.environment},
         )
-        if done.returncode:
+        if done.returncode and (done.returncode not in also_fine or not done.stdout):
             lines = done.stderr.strip().splitlines()
-            raise ProcessFailed(f"{module} {arguments[0]}", done.returncode, lines[-1] if lines else "")
+            raise ProcessEndedError(f"{module} {arguments[0]}", done.returncode, lines[-1] if lines else "")
         return done.stdout
 
 
@@ -238,6 +238,7 @@ class Listener:
 
     rig: Rig
     heard: list[dict[str, Any]] = field(default_factory=list)
+    _told: int = 0
 
     def __post_init__(self) -> None:
         """Start listening and wait until the stream is open."""
@@ -248,11 +249,15 @@ class Listener:
         self._thread.start()
         self._open.wait(START_S)
 
-    def new(self, after: int, timeout_s: float) -> list[dict[str, Any]]:
-        """Return the alerts heard since number `after`, waiting for one at most so long."""
+    def tell(self, say: Callable[[str], None], timeout_s: float) -> None:
+        """Say every alert that was not told yet, waiting for one at most so long."""
         with self._news:
-            self._news.wait_for(lambda: len(self.heard) > after, timeout_s)
-            return self.heard[after:]
+            self._news.wait_for(lambda: len(self.heard) > self._told, timeout_s)
+            news, known = self.heard[self._told :], {alert["alert_id"] for alert in self.heard[: self._told]}
+            self._told = len(self.heard)
+        for alert in news:
+            say(_in_words(alert, first=alert["alert_id"] not in known))
+            known.add(alert["alert_id"])
 
     def close(self) -> None:
         """Stop listening; the thread ends with the stream."""
@@ -284,9 +289,20 @@ class Listener:
         return last
 
 
+def _in_words(alert: dict[str, Any], *, first: bool) -> str:
+    """Return an alert as one line for a person."""
+    line = f"{alert['identity']:<24} score {alert['score']:.2f} against {alert['threshold']:.2f}   {alert['camera']}"
+    if not first:
+        return f"revised {line}   a better look"
+    system_ms = alert["alerted_at_ms"] - alert["taken_at_ms"]
+    wait_s = (system_ms + alert["captured_at_ms"] - alert["first_seen_ms"]) / 1000
+    return f"ALERT   {line}   {wait_s:.1f} s after first sight{'   LATE' if alert['late'] else ''}"
+
+
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, str]]:
     """Yield kind, id and data of each server-sent event (HTML standard, section 9.2.6)."""
-    kind, number, data = "message", "", []
+    kind, number = "message", ""
+    data: list[str] = []
     for line in lines:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")

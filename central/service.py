@@ -155,9 +155,9 @@ def _run(workers: list[Worker], bell: Bell, wakers: list[Callable[[], None]], re
         worker.stop.set()
     for wake in wakers:
         wake()
-    until_s = time.monotonic() + STOP_S  # noqa: TID251 - the service reads the clock
+    until_s = time.monotonic() + STOP_S
     for worker in workers:
-        worker.join(max(0.05, until_s - time.monotonic()))  # noqa: TID251 - the service reads the clock
+        worker.join(max(0.05, until_s - time.monotonic()))
     for worker in ended:
         raise _cause(worker)
 

@@ -18,7 +18,9 @@ from edge.faces.compare import fuse
 from edge.faces.geometry import similarity
 from edge.wire.messages import Shot
 
-# Beyond these a shot is not what any box makes: 1 px or 1,000 px between the eyes, weights without bound.
+# Beyond these a shot is not what any box makes: points on a heap, a face of a thousand pixels, weights
+# without bound.
+MIN_EYES_PX = 1.0
 MIN_ZOOM, MAX_ZOOM = 0.03, 35.0
 MAX_QUALITY = 1000.0
 
@@ -103,11 +105,12 @@ def is_usable(shot: Shot, width: int, height: int) -> bool:
         and all(map(math.isfinite, (shot.box.x, shot.box.y, shot.box.width, shot.box.height)))
         and all(0 <= x <= width for x in xs)
         and all(0 <= y <= height for y in ys)
+        and math.dist(shot.landmarks[0:2], shot.landmarks[2:4]) >= MIN_EYES_PX
         and MIN_ZOOM <= _zoom(shot.landmarks) <= MAX_ZOOM
     )
 
 
 def _zoom(landmarks: Sequence[float]) -> float:
-    """Return the scale at which these landmarks best fit the embedder's chip; 0 for a mirrored face."""
+    """Return the scale at which these landmarks best fit the embedder's chip."""
     matrix = similarity(np.array(landmarks, np.float32).reshape(5, 2), ARCFACE_112)
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))

@@ -115,8 +115,8 @@ class Tracker:
         return track
 
     def _retire(self, at_ms: int) -> list[Track]:
-        ended = [t for t in self._tracks if at_ms - t.last_seen_ms > self._settings.max_lost_ms]
-        self._tracks = [t for t in self._tracks if at_ms - t.last_seen_ms <= self._settings.max_lost_ms]
+        ended = [t for t in self._tracks if abs(at_ms - t.last_seen_ms) > self._settings.max_lost_ms]
+        self._tracks = [t for t in self._tracks if abs(at_ms - t.last_seen_ms) <= self._settings.max_lost_ms]
         return ended
 
     def _join(self, tracks: list[Track], boxes: Floats, faces: NDArray[np.intp], at_ms: int) -> dict[int, Track]:
