@@ -109,17 +109,18 @@ def _verification(report: Report) -> Iterator[str]:
 
 
 def _open_set(report: Report) -> Iterator[str]:
-    yield "Open-set identification: FNIR, per cent (95 % interval), mean of the draws"
+    yield "Open-set identification: FNIR, per cent (95 % interval at the threshold; lowest and highest of the draws)"
     yield (
-        f"  {'embedder':24} {'gallery':>7} {'refs':>4} {'probes':>6} {'FPIR':>6} {'FNIR':>22} {'threshold':>9} "
-        f"{'mated':>6} {'non-mated':>9}  people with"
+        f"  {'embedder':20} {'gallery':>7} {'refs':>4} {'probes':>6} {'photos':>6} {'FPIR':>6} {'FNIR':>22} "
+        f"{'draws':>13} {'threshold':>9} {'mated':>6} {'non-mated':>9}"
     )
     for name, embedder in report.embedders.items():
         for point in embedder.open_set:
+            draws = f"{100 * point.fnir_lowest:.1f} - {100 * point.fnir_highest:.1f}"
             yield (
-                f"  {name:24} {point.gallery:7,} {point.references:4} {point.probes_per_template:6} {point.fpir:6g} "
-                f"{_rate(point.fnir, point.fnir_interval):>22} {point.threshold:9.3f} {point.mated:6,} "
-                f"{point.non_mated:9,}  {point.photographs_at_least} or more photographs"
+                f"  {name:20} {point.gallery:7,} {point.references:4} {point.probes_per_template:6} "
+                f"{point.photographs_at_least:6} {point.fpir:6g} {_rate(point.fnir, point.fnir_interval):>22} "
+                f"{draws:>13} {point.threshold:9.3f} {point.mated:6,} {point.non_mated:9,}"
             )
 
 

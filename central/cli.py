@@ -4,34 +4,21 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from central.measuring import MEASURING
 from central.settings import CentreSettings, load_settings
+from central.verb import Arguments, Verb
 from edge.errors import SightlineError
 
 if TYPE_CHECKING:
     from central.store.state import StateDir
-
-Arguments = argparse.Namespace
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One word of the command line."""
-
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Arguments], int]
-    """Imports what it needs when it runs; returns the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -209,79 +196,6 @@ def _keys(arguments: Arguments) -> int:
     return 0
 
 
-# ------------------------------------------------------------------ replay, demo
-
-
-def _replay_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--video", required=True, metavar="FILE|URL", help="a video file, or a camera's address")
-    parser.add_argument("--watchlist", required=True, type=Path, metavar="DIR", help="<identity>/<photo>.jpg")
-    parser.add_argument("--pace", choices=("real", "fast"), default="real", help="as filmed, or every frame at once")
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="who walked where: also measures error rates")
-    parser.add_argument("--seconds", type=float, metavar="N", help="end after so long; a camera never ends by itself")
-    parser.add_argument("--alert-threshold", type=float, metavar="COSINE", help="instead of the centre's default")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of the box: pipeline.search_side=960",
-    )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep state and logs here")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
-
-
-def _replay(arguments: Arguments) -> int:
-    from central.replay import Plan, replay, summary, write_json
-
-    plan = Plan(
-        video=arguments.video,
-        watchlist=arguments.watchlist,
-        pace=arguments.pace,
-        truth=arguments.truth,
-        seconds=arguments.seconds,
-        alert_threshold=arguments.alert_threshold,
-        overrides=tuple(arguments.set),
-        keep=arguments.keep,
-    )
-    report = replay(plan, _say, stopped=_interrupted())
-    print(f"\n{summary(report)}")
-    if arguments.json:
-        write_json(report, arguments.json)
-    return 0
-
-
-def _demo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
-
-
-def _demo(arguments: Arguments) -> int:
-    from central.demo import demo
-    from central.replay import summary, write_json
-
-    report = demo(_say, stopped=_interrupted())
-    print(f"\n{summary(report)}")
-    if arguments.json:
-        write_json(report, arguments.json)
-    return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _interrupted() -> Callable[[], bool]:
-    """Let the first Ctrl-C end the video and still print what was measured; the second ends everything."""
-    pressed = threading.Event()
-
-    def first(*_: object) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, first)
-    signal.signal(signal.SIGTERM, first)
-    return pressed.is_set
-
-
 # ------------------------------------------------------------------ all verbs
 
 VERBS = {
@@ -289,9 +203,8 @@ VERBS = {
     "enrol": Verb("put people on the watchlist, from photographs", _enrol_arguments, _enrol),
     "device": Verb("admit, revoke or list boxes", _device_arguments, _device),
     "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
-    "replay": Verb("run the whole system on a video and measure it", _replay_arguments, _replay),
-    "demo": Verb("a street scene, a camera, a box, the centre: alerts as they come", _demo_arguments, _demo),
     "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
+    **MEASURING,
 }
 
 

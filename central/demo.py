@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from central.replay import Plan, Report, Say, replay
 from central.rig import Process, Rig
@@ -39,7 +40,7 @@ class _Camera:
     def __init__(self, video: Path, say: Say) -> None:
         self._video, self._say = video, say
 
-    def __enter__(self) -> "_Camera":
+    def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-camera-")
         self._rig = Rig(Path(self._folder.name))
         self._process: Process = self._rig.start(

@@ -240,7 +240,9 @@ def _protocol(pairs: PairList) -> dict[str, str]:
         "everybody else, in such groups; a miss: the person is not first at or above the threshold; "
         f"threshold: the lowest that at most FPIR of the non-mated searches reach; mean of {DRAWS} draws, "
         f"seeds {SEED} to {SEED + DRAWS - 1}; labels as they are in the set",
-        "intervals": "95 %, Clopper-Pearson, searches taken as independent (photographs of one person are not quite)",
+        "intervals": "95 %, Clopper-Pearson, pairs and searches taken as independent (photographs of one person are "
+        "not quite); of FNIR, for the counts of one mean draw at its threshold: how uncertain the threshold itself "
+        "is shows in the lowest and highest draw",
     }
 
 

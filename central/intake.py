@@ -148,7 +148,7 @@ class Intake:
         """Start listening and return the address, with the port that was found for `:*`."""
         if self._switchboard is None:
             self._switchboard = Switchboard(self._settings.endpoint, self._key, self._admitted)
-        return self._switchboard.address
+        return self._switchboard.endpoint
 
     def __enter__(self) -> Self:
         self.bind()

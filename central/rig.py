@@ -33,7 +33,7 @@ DEVICE = "box-1"
 CAMERA = "camera-1"
 
 
-class ProcessFailed(SightlineError):
+class ProcessEndedError(SightlineError):
     """A process of the rig ended as it should not have; its own line says why."""
 
     def __init__(self, name: str, code: int, said: str) -> None:
@@ -79,7 +79,7 @@ class Process:
     def check(self) -> None:
         """Raise if it has ended badly."""
         if not self.running() and self.popen.returncode:
-            raise ProcessFailed(self.name, self.popen.returncode, self.last_words())
+            raise ProcessEndedError(self.name, self.popen.returncode, self.last_words())
 
     def _reap(self, how: int) -> None:
         pid, status, usage = os.wait4(self.popen.pid, how)
@@ -228,7 +228,7 @@ class Rig:
         )
         if done.returncode and (done.returncode not in also_fine or not done.stdout):
             lines = done.stderr.strip().splitlines()
-            raise ProcessFailed(f"{module} {arguments[0]}", done.returncode, lines[-1] if lines else "")
+            raise ProcessEndedError(f"{module} {arguments[0]}", done.returncode, lines[-1] if lines else "")
         return done.stdout
 
 
@@ -301,7 +301,8 @@ def _in_words(alert: dict[str, Any], *, first: bool) -> str:
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, str]]:
     """Yield kind, id and data of each server-sent event (HTML standard, section 9.2.6)."""
-    kind, number, data = "message", "", []
+    kind, number = "message", ""
+    data: list[str] = []
     for line in lines:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")

@@ -16,9 +16,10 @@ from msgspec import Struct
 from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
-from edge.errors import OperatorError, WorldError
+from edge.errors import WorldError
+from edge.wire import address
 from edge.wire.curve import CurveKey
-from edge.wire.messages import MAX_PAYLOAD_BYTES
+from edge.wire.messages import MAX_PAYLOAD_BYTES, OVERHEAD_BYTES
 
 _Socket: TypeAlias = "zmq.Socket[bytes]"
 
@@ -43,16 +44,18 @@ class Switchboard:
     def __init__(self, endpoint: str, key: CurveKey, admitted: Callable[[str], bool]) -> None:
         self.broken = 0
         self._admitted = admitted
+        endpoint = address.checked(endpoint, what="intake.endpoint")
         self._context: zmq.Context[_Socket] = zmq.Context()
         # The handler first: a ROUTER without one would let everybody in. ENFORCE_DOMAIN says so twice.
         self._zap = self._context.socket(zmq.REP)
         self._zap.bind("inproc://zeromq.zap.01")
         self._router = self._context.socket(zmq.ROUTER)
         self._router.linger = 0
-        self._router.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES)
+        self._router.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES + OVERHEAD_BYTES)
         self._router.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
         self._router.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         self._router.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._router.ipv6 = "[" in endpoint
         self._router.zap_domain = _ZAP_DOMAIN
         self._router.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         self._router.curve_server = True
@@ -63,22 +66,18 @@ class Switchboard:
         self._poller = zmq.Poller()
         for socket in (self._zap, self._router, self._monitor):
             self._poller.register(socket, zmq.POLLIN)
-        self.address = self._bind(endpoint)
+        self.endpoint = self._bind(endpoint)
 
     def _bind(self, endpoint: str) -> str:
         try:
             self._router.bind(endpoint)
         except zmq.ZMQError as error:
             self.close()
-            if error.errno in (errno.EINVAL, errno.EPROTONOSUPPORT, errno.ENODEV):
-                raise OperatorError(
-                    f"cannot listen on {endpoint}: {error.strerror}",
-                    hint="intake.endpoint looks like tcp://0.0.0.0:5810",
-                ) from error
-            raise WorldError(
-                f"cannot listen on {endpoint}: {error.strerror}",
-                hint="stop the program that holds the port (`ss -ltnp` names it), or set intake.endpoint to another",
-            ) from error
+            message = f"cannot listen on {endpoint}: {zmq.strerror(error.errno or 0)}"
+            if error.errno == errno.EADDRINUSE:
+                hint = "stop the program that holds the port (`ss -ltnp` names it), or set intake.endpoint to another"
+                raise WorldError(message, hint=hint) from error
+            raise WorldError(message, hint="intake.endpoint must be an address of this machine") from error
         return str(self._router.get_string(zmq.LAST_ENDPOINT))
 
     def wait(self, timeout_ms: int, most: int) -> list[Frames]:

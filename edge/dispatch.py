@@ -6,6 +6,7 @@ lives, up to `WAITING_ROOM` of them.
 """
 
 from collections import deque
+from typing import Protocol
 
 import cv2
 import msgspec
@@ -14,7 +15,7 @@ import numpy as np
 from edge.bestshot import Look
 from edge.camera.frame import Frame
 from edge.errors import SightlineError, WorldError
-from edge.outbox import Outbox, Outgoing
+from edge.outbox import Outgoing
 from edge.pipeline import Finding
 from edge.wire import codec
 from edge.wire.ids import new_id
@@ -26,11 +27,18 @@ SHOTS = 3
 JPEG_QUALITY = 92
 
 
+class Keeps(Protocol):
+    """What survives a power cut."""
+
+    def put(self, outgoing: Outgoing) -> None:
+        """Keep this; WorldError where that cannot be done now."""
+
+
 class Dispatch:
     """Findings and tallies on their way into the outbox."""
 
     def __init__(
-        self, outbox: Outbox, *, device: str, camera: str, run: str, centre_sealing_key: str, model_sha256: str
+        self, outbox: Keeps, *, device: str, camera: str, run: str, centre_sealing_key: str, model_sha256: str
     ) -> None:
         self._outbox = outbox
         self._device, self._camera, self._run = device, camera, run

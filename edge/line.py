@@ -14,7 +14,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from edge.errors import OperatorError
 from edge.wire.curve import CurveKey
-from edge.wire.messages import MAX_HEADER_BYTES
+from edge.wire.messages import MAX_HEADER_BYTES, OVERHEAD_BYTES
 from edge.wire.turns import Lost, Opened, Parting
 
 _Socket: TypeAlias = "zmq.Socket[bytes]"
@@ -59,9 +59,10 @@ class Dialler:
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEADER_BYTES)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEADER_BYTES + OVERHEAD_BYTES)
         socket.setsockopt(zmq.RCVHWM, _HEARD_AT_ONCE)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.ipv6 = "[" in endpoint
         socket.curve_serverkey = self._centre_key
         socket.curve_publickey = self._key.public.encode("ascii")
         socket.curve_secretkey = self._key.secret
@@ -85,7 +86,7 @@ class Line:
         except zmq.ZMQError as error:
             self.close()
             raise OperatorError(
-                f"cannot dial {endpoint}: {error.strerror}", hint="link.endpoints look like tcp://host:5810"
+                f"cannot dial {endpoint}: {zmq.strerror(error.errno or 0)}", hint="correct link.endpoints"
             ) from error
 
     def wait(self, timeout_ms: int) -> Happened:

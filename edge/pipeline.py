@@ -8,6 +8,7 @@ number in the counts.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,8 +19,7 @@ from edge.bestshot import BestShots, BestShotSettings, Look, Taken
 from edge.camera.frame import Frame
 from edge.faces.align import align
 from edge.faces.compare import Gallery, Match
-from edge.faces.detect import Detector, Faces
-from edge.faces.embed import Embedder
+from edge.faces.detect import Faces
 from edge.faces.quality import Quality, assess
 from edge.policy import PolicySettings, Raised, Verdict, judge
 from edge.tracking import Track, Tracker, TrackingSettings
@@ -37,6 +37,20 @@ class PipelineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     tracking: TrackingSettings = TrackingSettings()
     best_shot: BestShotSettings = BestShotSettings()
     policy: PolicySettings = PolicySettings()
+
+
+class Sees(Protocol):
+    """What finds faces."""
+
+    def detect(self, image: NDArray[np.uint8], *, max_side: int | None = None) -> Faces:
+        """Find faces in a (h,w,3) uint8 BGR picture."""
+
+
+class Embeds(Protocol):
+    """What makes templates."""
+
+    def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (n,d) unit vectors of (n,112,112,3) uint8 BGR chips."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +119,8 @@ class _Wanted:
 class Pipeline:
     """One camera's straight line; `process` once a frame, `end` when the camera has stopped."""
 
-    detector: Detector
-    embedder: Embedder
+    detector: Sees
+    embedder: Embeds
     gallery: Gallery
     settings: PipelineSettings = field(default_factory=PipelineSettings)
     counts: Counts = field(default_factory=Counts)

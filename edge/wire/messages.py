@@ -15,6 +15,8 @@ PROTOCOL = 1
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_IDS = 256
+OVERHEAD_BYTES = 64
+"""What CURVE adds to a frame before ZeroMQ compares it with its limit: 33 bytes, rounded up."""
 
 # \Z, not $: a dollar also matches before a last line feed, and an id goes into logs and file names.
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._:-]+\Z")]

@@ -145,6 +145,7 @@ def sealed(key: SealingKey, **changes: object) -> bytes:
         ("another event inside", sealed(CENTRE, event_id="other")),
         ("another device inside", sealed(CENTRE, device="box-9")),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_payload_that_cannot_be_read_is_set_aside_and_the_next_is_judged(
     desk: Desk, case: str, payload: bytes

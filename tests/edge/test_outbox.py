@@ -38,7 +38,7 @@ def ids(outbox: Outbox) -> list[str]:
     return [row.id for row in outbox.waiting(1000)]
 
 
-def test_a_row_waits_until_it_is_forgotten(outbox: Outbox):
+def test_a_row_waits_until_it_is_forgotten(outbox: Outbox) -> None:
     outbox.put(a_row("one"))
     outbox.put(a_row("two", kind="tally", size=0))
     (one, two) = outbox.waiting(10)
@@ -49,7 +49,7 @@ def test_a_row_waits_until_it_is_forgotten(outbox: Outbox):
     assert outbox.count() == 1
 
 
-def test_a_second_put_of_a_waiting_id_changes_nothing(outbox: Outbox):
+def test_a_second_put_of_a_waiting_id_changes_nothing(outbox: Outbox) -> None:
     outbox.put(a_row("one"))
     weight = outbox.weight()
     outbox.put(a_row("one", size=5000))
@@ -58,13 +58,13 @@ def test_a_second_put_of_a_waiting_id_changes_nothing(outbox: Outbox):
     assert outbox.waiting(1)[0].payload == b"x" * 100
 
 
-def test_forgetting_what_is_not_there_is_harmless(outbox: Outbox):
+def test_forgetting_what_is_not_there_is_harmless(outbox: Outbox) -> None:
     outbox.put(a_row("one"))
     assert outbox.forget(["stranger", "one", "one"]) == 1
     assert outbox.count() == outbox.weight() == 0
 
 
-def test_rows_come_out_in_the_order_they_went_in_and_window_by_window(outbox: Outbox):
+def test_rows_come_out_in_the_order_they_went_in_and_window_by_window(outbox: Outbox) -> None:
     for name in "abcdef":
         outbox.put(a_row(name))
     first = outbox.waiting(2)
@@ -75,14 +75,14 @@ def test_rows_come_out_in_the_order_they_went_in_and_window_by_window(outbox: Ou
     assert ids(outbox) == ["b", "c", "d", "e", "f", "a"], "a number is never used twice"
 
 
-def test_a_window_is_bounded_in_bytes_but_never_empty(outbox: Outbox):
+def test_a_window_is_bounded_in_bytes_but_never_empty(outbox: Outbox) -> None:
     for name in "abc":
         outbox.put(a_row(name, size=10_000))
     assert [row.id for row in outbox.waiting(9, max_bytes=1)] == ["a"]
     assert [row.id for row in outbox.waiting(9, max_bytes=21_000)] == ["a", "b"]
 
 
-def test_when_it_is_full_tallies_go_before_events_and_the_oldest_first(outbox: Outbox):
+def test_when_it_is_full_tallies_go_before_events_and_the_oldest_first(outbox: Outbox) -> None:
     outbox.put(a_row("e0", size=MAX_PAYLOAD_BYTES))
     outbox.put(a_row("t0", kind="tally", size=0))
     for name in range(1, 7):
@@ -95,7 +95,7 @@ def test_when_it_is_full_tallies_go_before_events_and_the_oldest_first(outbox: O
     assert outbox.weight() <= SETTINGS.max_bytes
 
 
-def test_what_was_shed_is_still_counted_after_a_restart(path: Path):
+def test_what_was_shed_is_still_counted_after_a_restart(path: Path) -> None:
     with Outbox.open(path, SETTINGS) as outbox:
         for name in range(10):
             outbox.put(a_row(f"e{name}", size=MAX_PAYLOAD_BYTES))
@@ -107,7 +107,7 @@ def test_what_was_shed_is_still_counted_after_a_restart(path: Path):
         assert outbox.count() == len(held)
 
 
-def test_the_file_stays_near_its_bound_however_much_is_put(path: Path):
+def test_the_file_stays_near_its_bound_however_much_is_put(path: Path) -> None:
     with Outbox.open(path, SETTINGS) as outbox:
         for number in range(300):
             outbox.put(a_row(f"e{number}", size=100_000))
@@ -116,7 +116,7 @@ def test_the_file_stays_near_its_bound_however_much_is_put(path: Path):
         assert sum(file.stat().st_size for file in path.parent.iterdir()) < 1.1 * SETTINGS.max_bytes
 
 
-def test_what_was_forgotten_is_nowhere_in_the_files(path: Path):
+def test_what_was_forgotten_is_nowhere_in_the_files(path: Path) -> None:
     with Outbox.open(path, SETTINGS) as outbox:
         for number in range(40):
             outbox.put(
@@ -131,7 +131,7 @@ def test_what_was_forgotten_is_nowhere_in_the_files(path: Path):
         assert b"secret-id" not in left
 
 
-def test_tidying_gives_way_to_a_reader_and_works_when_it_has_left(path: Path, outbox: Outbox):
+def test_tidying_gives_way_to_a_reader_and_works_when_it_has_left(path: Path, outbox: Outbox) -> None:
     outbox.put(a_row("one"))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN")
@@ -142,7 +142,7 @@ def test_tidying_gives_way_to_a_reader_and_works_when_it_has_left(path: Path, ou
     assert outbox.tidy()
 
 
-def test_reports_replace_each_other_by_name(path: Path, outbox: Outbox):
+def test_reports_replace_each_other_by_name(path: Path, outbox: Outbox) -> None:
     outbox.report("watch", b"1")
     outbox.report("link", b"2")
     outbox.report("watch", b"3")
@@ -151,7 +151,7 @@ def test_reports_replace_each_other_by_name(path: Path, outbox: Outbox):
     assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,), "rows are forced to disk again"
 
 
-def test_the_version_tells_of_the_other_sides_writes_and_of_nothing_else(path: Path, outbox: Outbox):
+def test_the_version_tells_of_the_other_sides_writes_and_of_nothing_else(path: Path, outbox: Outbox) -> None:
     with Outbox.open(path, SETTINGS) as other:
         before = outbox.version()
         assert outbox.version() == before
@@ -159,13 +159,13 @@ def test_the_version_tells_of_the_other_sides_writes_and_of_nothing_else(path: P
         assert outbox.version() != before
 
 
-def test_only_the_owner_may_read_the_files(path: Path, outbox: Outbox):
+def test_only_the_owner_may_read_the_files(path: Path, outbox: Outbox) -> None:
     outbox.put(a_row("one"))
     for file in path.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
-def test_a_message_is_put_as_the_centre_will_read_it(outbox: Outbox):
+def test_a_message_is_put_as_the_centre_will_read_it(outbox: Outbox) -> None:
     event = Event("e1", 5)
     tally = Tally("t1", "door", 1, 2, 3, 4, 5, 6, 7, 8)
     outbox.put(Outgoing.of(event, b"sealed"))
@@ -177,7 +177,7 @@ def test_a_message_is_put_as_the_centre_will_read_it(outbox: Outbox):
 
 
 @pytest.mark.parametrize(("header", "payload"), [(MAX_HEADER_BYTES + 1, 1), (1, MAX_PAYLOAD_BYTES + 1)])
-def test_what_the_centre_would_never_take_is_not_made(header: int, payload: int):
+def test_what_the_centre_would_never_take_is_not_made(header: int, payload: int) -> None:
     with pytest.raises(ValueError, match="are allowed"):
         Outgoing(id="one", kind="event", header=b"h" * header, payload=b"p" * payload)
 
@@ -200,7 +200,7 @@ def cut_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite_everything, overwrite_the_middle, cut_short])
-def test_a_damaged_file_is_named_with_what_to_do(path: Path, damage: Callable[[Path], None]):
+def test_a_damaged_file_is_named_with_what_to_do(path: Path, damage: Callable[[Path], None]) -> None:
     with Outbox.open(path, SETTINGS) as outbox:
         for number in range(50):
             outbox.put(a_row(f"e{number}", size=5000))
@@ -217,7 +217,7 @@ def test_a_damaged_file_is_named_with_what_to_do(path: Path, damage: Callable[[P
     assert "move it away" in caught.value.hint
 
 
-def test_a_file_of_a_newer_program_is_left_alone(path: Path):
+def test_a_file_of_a_newer_program_is_left_alone(path: Path) -> None:
     Outbox.open(path, SETTINGS).close()
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 9")
@@ -226,7 +226,7 @@ def test_a_file_of_a_newer_program_is_left_alone(path: Path):
         Outbox.open(path, SETTINGS)
 
 
-def test_a_full_disk_is_told_and_loses_nothing_that_was_put(path: Path):
+def test_a_full_disk_is_told_and_loses_nothing_that_was_put(path: Path) -> None:
     with Outbox.open(path, SETTINGS) as outbox:
         outbox.put(a_row("before", size=20_000))
         (pages,) = outbox._db.execute("PRAGMA page_count").fetchone()
@@ -240,7 +240,7 @@ def test_a_full_disk_is_told_and_loses_nothing_that_was_put(path: Path):
         assert ids(outbox) == ["after"]
 
 
-def test_a_path_that_cannot_be_is_told(tmp_path: Path):
+def test_a_path_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WorldError, match="cannot open the outbox"):
         Outbox.open(tmp_path / "file" / "outbox.db", SETTINGS)
@@ -251,7 +251,7 @@ def test_a_path_that_cannot_be_is_told(tmp_path: Path):
 # ------------------------------------------------------------------ several at once
 
 
-def test_threads_may_share_one(outbox: Outbox):
+def test_threads_may_share_one(outbox: Outbox) -> None:
     def put(worker: int) -> None:
         for number in range(20):
             outbox.put(a_row(f"{worker}-{number}"))
@@ -285,7 +285,7 @@ def start_writer(path: Path, start: int, many: int) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.slow
-def test_one_process_writes_while_another_reads_and_deletes(path: Path, outbox: Outbox):
+def test_one_process_writes_while_another_reads_and_deletes(path: Path, outbox: Outbox) -> None:
     seen: list[str] = []
     with start_writer(path, 0, 200) as writer:
         while writer.poll() is None or outbox.count():
@@ -299,7 +299,7 @@ def test_one_process_writes_while_another_reads_and_deletes(path: Path, outbox: 
 
 
 @pytest.mark.slow
-def test_a_writer_killed_in_the_act_loses_nothing_it_was_told_is_kept(path: Path):
+def test_a_writer_killed_in_the_act_loses_nothing_it_was_told_is_kept(path: Path) -> None:
     told: list[str] = []
     for kill_after in (1, 7, 23, 40, 64):
         with start_writer(path, 1000 * kill_after, 1000) as writer:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.faces.align import CHIP, align
 from edge.faces.detect import STRIDES, Detector, Faces
+from edge.faces.embed import Embedder, open_embedder
 from edge.faces.registry import Task
 from edge.faces.runtime import open_session, read_model
 from tests.edge.faces.conftest import Public
@@ -109,6 +110,37 @@ def test_a_moved_picture_moves_its_faces_as_much(public: Public, people: Path) -
         here, there = detector.detect(image), detector.detect(moved)
         shift = there.landmarks[middle(there, moved[:, 32:])] - here.landmarks[middle(here, image)]
         np.testing.assert_allclose(shift.mean(axis=0), [64, 32], atol=2)
+
+
+def templates_of(public: Public, embedder: Embedder, paths: list[Path]) -> NDArray[np.float32]:
+    detector = public.detector()
+    return embedder.embed(np.stack([_crop(detector, path, align_face) for path in paths]))
+
+
+def test_two_photographs_of_one_person_are_nearer_than_those_of_two(public: Public, people: Path) -> None:
+    several = [sorted(folder.iterdir())[:2] for folder in sorted(people.iterdir()) if len(list(folder.iterdir())) > 1]
+    templates = templates_of(public, public.embedder(), [path for two in several[:10] for path in two])
+    cosines = templates @ templates.T
+    person = np.arange(20) // 2
+    mated = cosines[(person[:, None] == person[None]) & ~np.eye(20, dtype=bool)]
+    strangers = cosines[person[:, None] != person[None]]
+    assert np.median(mated) > 0.5
+    assert strangers.max() < 0.4
+    assert abs(float(strangers.mean())) < 0.15
+
+
+def test_int8_templates_are_near_those_of_the_model_it_was_made_from(public: Public, people: Path) -> None:
+    first, *others = public.cards(Task.EMBED)
+    made = [card for card in others if card.made_from == first.sha256 and public.store.holds(card)]
+    if not made:
+        pytest.skip("no int8 form has been made here: sightline models quantise --faces DIR")
+    paths = first_photographs(people, 16)
+    small = open_embedder(made[0], public.store, public.settings)
+    cosines = np.einsum(
+        "nd,nd->n", templates_of(public, public.embedder(), paths), templates_of(public, small, paths)
+    )
+    assert cosines.mean() > 0.99
+    assert cosines.min() > 0.97
 
 
 @pytest.mark.slow

@@ -40,24 +40,24 @@ FROM_CENTRE: list[FromCentre] = [
 
 
 @pytest.mark.parametrize(("message", "payload"), FROM_DEVICE)
-def test_what_a_box_says_the_centre_reads(message: FromDevice, payload: bytes):
+def test_what_a_box_says_the_centre_reads(message: FromDevice, payload: bytes) -> None:
     assert decode_from_device(encode(message, payload)) == Said(message, payload)
 
 
 @pytest.mark.parametrize("message", FROM_CENTRE)
-def test_what_the_centre_says_a_box_reads(message: FromCentre):
+def test_what_the_centre_says_a_box_reads(message: FromCentre) -> None:
     assert decode_from_centre(encode(message)) == Said(message)
 
 
 @pytest.mark.parametrize(("message", "payload"), FROM_DEVICE)
-def test_neither_end_takes_its_own_words(message: FromDevice, payload: bytes):
+def test_neither_end_takes_its_own_words(message: FromDevice, payload: bytes) -> None:
     with pytest.raises(Garbled):
         decode_from_centre(encode(message, payload))
     with pytest.raises(Garbled):
         decode_from_device(encode(Welcome(17)))
 
 
-def test_fields_of_a_later_version_are_ignored_and_unknown_reasons_read_as_unknown():
+def test_fields_of_a_later_version_are_ignored_and_unknown_reasons_read_as_unknown() -> None:
     later = pack({"type": "hello", "device": "box-1", "software": "9", "protocol": 1, "moods": [{"a": 1}]})
     assert decode_from_device([later]).message == Hello("box-1", "9")
     reason = pack({"type": "refused", "reason": "phase of the moon"})
@@ -96,7 +96,7 @@ EVENT = pack(Event("e1", 17))
         ([b"\x81" + pack("more") + b"\x91" * 60_000], Reason.GARBAGE),
     ],
 )
-def test_garbage_is_refused_with_its_reason(frames: list[bytes], reason: Reason):
+def test_garbage_is_refused_with_its_reason(frames: list[bytes], reason: Reason) -> None:
     with pytest.raises(Garbled) as caught:
         decode_from_device(frames)
     assert caught.value.reason is reason
@@ -104,8 +104,8 @@ def test_garbage_is_refused_with_its_reason(frames: list[bytes], reason: Reason)
     assert caught.value.message.isprintable()
 
 
-def test_too_many_acks_at_once_are_garbage():
-    assert decode_from_centre([pack({"type": "ack", "ids": ["e"] * MAX_IDS})])
+def test_too_many_acks_at_once_are_garbage() -> None:
+    assert decode_from_centre([pack({"type": "ack", "ids": ["e"] * MAX_IDS})]).message == Ack(("e",) * MAX_IDS)
     with pytest.raises(Garbled):
         decode_from_centre([pack({"type": "ack", "ids": ["e"] * (MAX_IDS + 1)})])
 
@@ -122,7 +122,7 @@ def test_too_many_acks_at_once_are_garbage():
         b"\xdd\x00\x00\xf0\x00" + b"\xa1a" * 30_000,
     ],
 )
-def test_a_length_field_that_lies_costs_no_memory(bomb: bytes):
+def test_a_length_field_that_lies_costs_no_memory(bomb: bytes) -> None:
     frames = [
         [b"\x82" + pack("type") + pack("heartbeat") + pack("troubles") + bomb],
         [b"\x82" + pack("type") + pack("ack") + pack("ids") + bomb],
@@ -142,7 +142,7 @@ def test_a_length_field_that_lies_costs_no_memory(bomb: bytes):
 
 
 @given(st.lists(st.binary(max_size=400), max_size=4))
-def test_any_bytes_at_all_are_a_message_or_garbage(frames: list[bytes]):
+def test_any_bytes_at_all_are_a_message_or_garbage(frames: list[bytes]) -> None:
     for decode in (decode_from_device, decode_from_centre):
         try:
             decode(frames)
@@ -153,7 +153,7 @@ def test_any_bytes_at_all_are_a_message_or_garbage(frames: list[bytes]):
 @given(st.sampled_from(FROM_DEVICE), st.data())
 def test_a_message_cut_short_or_with_a_bit_flipped_never_crashes_the_reader(
     spoken: tuple[FromDevice, bytes], data: st.DataObject
-):
+) -> None:
     header, *rest = encode(*spoken)
     cut = data.draw(st.integers(0, len(header) - 1))
     with pytest.raises(Garbled):
@@ -175,6 +175,6 @@ def test_a_message_cut_short_or_with_a_bit_flipped_never_crashes_the_reader(
         (Hello("box-1", "x" * MAX_HEADER_BYTES), b""),
     ],
 )
-def test_what_the_other_end_would_refuse_is_not_sent(message: FromDevice, payload: bytes):
+def test_what_the_other_end_would_refuse_is_not_sent(message: FromDevice, payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"payload|header"):
         encode(message, payload)

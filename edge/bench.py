@@ -1,0 +1,298 @@
+"""What each stage costs on this machine: the work behind `sightline bench`.
+
+Stages are timed in turns, one call of each in every round, so that whatever else runs hits all alike: read
+the ratios (medians of the ratios within a round) rather than the milliseconds. The scene is made here: a
+1080p H.264 file with moving patches of texture. No photograph ships, so a detector sees nobody in it; the
+faces of the pipeline are placed where the patches are, after the detector has done its full work.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bench_report import PipelineTime, Report, StageTime, table, this_machine, write_json
+from edge.bench_scene import FPS, PASS_FRAMES, PEOPLE, faces_at, make_scene
+from edge.camera.clock import Clock
+from edge.camera.files import VideoFile
+from edge.errors import OperatorError
+from edge.faces.align import align
+from edge.faces.compare import Gallery
+from edge.faces.detect import Detector, Faces
+from edge.faces.embed import Embedder
+from edge.faces.quality import assess
+from edge.faces.registry import ModelCard, ModelStore, Registry, Task, load_registry
+from edge.faces.runtime import RuntimeSettings, Session, open_session
+from edge.pipeline import Pipeline
+from edge.tracking import Tracker, TrackingSettings
+
+Image = NDArray[np.uint8]
+ROUNDS = 25
+FRAMES = 150
+DETECT_AT = ((640, 640), (1280, 736), (1920, 1088))
+BATCHES = (1, 4, 16)
+GALLERIES = (1_000, 10_000, 100_000)
+WATCHED = 1_000
+QUICK_S = 0.001
+
+
+Stage = Callable[[], object]
+
+
+def run(
+    json_path: Path | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    registry: Registry | None = None,
+    store: ModelStore | None = None,
+    rounds: int = ROUNDS,
+    frames: int = FRAMES,
+) -> Report:
+    """Time every stage and the whole, say the table, and write JSON where asked."""
+    if json_path is not None and not json_path.absolute().parent.is_dir():
+        raise OperatorError(f"cannot write {json_path}: there is no such folder")
+    registry, store, settings = registry or load_registry(), store or ModelStore.default(), RuntimeSettings()
+    detector, embedders = _chosen(registry, store)
+    machine = this_machine(settings, [detector, *embedders], Clock().wall_ms())
+    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder:
+        _progress("making the scene")
+        video = make_scene(Path(folder) / "scene.mp4", frames)
+        models = _Models(detector, embedders, store, settings)
+        stages, ratios = _time_stages(models, video, rounds)
+        whole = _time_pipeline(models, video)
+    for each in whole:
+        ratios[f"pipeline over its inference, {each.embedder}"] = each.ratio
+    report = Report(machine, stages, ratios, whole, _protocol(rounds))
+    say(table(report))
+    if json_path is not None:
+        write_json(report, json_path)
+    return report
+
+
+def interleaved(stages: dict[str, Stage], rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Return the seconds of one call of each stage in each round; quick ones are called often and divided."""
+    repeats = {}
+    for name, stage in stages.items():
+        stage()  # the first call pays for what later ones find ready
+        start = clock()
+        stage()
+        took = clock() - start
+        repeats[name] = max(1, min(200, int(QUICK_S / took))) if took > 0 else 200
+    times: dict[str, list[float]] = {name: [] for name in stages}
+    for turn in range(rounds):
+        _progress(f"round {turn + 1} of {rounds}")
+        for name, stage in stages.items():
+            start = clock()
+            for _ in range(repeats[name]):
+                stage()
+            times[name].append((clock() - start) / repeats[name])
+    return times
+
+
+class _Timed:
+    """A session that adds up the time spent inside."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.spent_s = 0.0
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return self._session.outputs
+
+    def run(self, array: NDArray[np.generic]) -> Sequence[NDArray[np.float32]]:
+        start = time.perf_counter()
+        results = self._session.run(array)
+        self.spent_s += time.perf_counter() - start
+        return results
+
+
+class _Placed(Detector):
+    """A detector that does its work and then sees the faces that were placed, frame after frame."""
+
+    shown = 0
+
+    def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
+        super().detect(image, max_side=max_side)
+        self.shown += 1
+        return faces_at(self.shown - 1)
+
+
+class _Counting(Embedder):
+    """An embedder that counts the faces it is given."""
+
+    count = 0
+
+    def embed(self, chips: Image) -> NDArray[np.float32]:
+        self.count += len(chips)
+        return super().embed(chips)
+
+
+@dataclass
+class _Models:
+    """The models under measurement, each loaded once."""
+
+    detector: ModelCard
+    embedders: Sequence[ModelCard]
+    store: ModelStore
+    settings: RuntimeSettings
+    sessions: dict[str, _Timed] = field(default_factory=dict)
+
+    def session(self, card: ModelCard) -> _Timed:
+        if card.name not in self.sessions:
+            self.sessions[card.name] = _Timed(open_session(card, self.store, self.settings))
+        return self.sessions[card.name]
+
+
+def _time_stages(models: _Models, video: Path, rounds: int) -> tuple[list[StageTime], dict[str, float]]:
+    source = VideoFile(video, loop=True, began_at_ms=0, clock=Clock())
+    pictures = iter(source)
+    scene = next(pictures).frame().image
+    stages: dict[str, Stage] = {"decode 1920x1080 to BGR": lambda: next(pictures).frame()}
+    detector = Detector(models.detector, models.session(models.detector))
+    for width, height in DETECT_AT:
+        stages[f"detect {width}x{height}"] = partial(detector.detect, _sized(scene, width, height))
+    stages["track, 10 faces"] = _tracking()
+    faces = faces_at(0)
+    chip = align(scene, faces.landmarks[0])
+    stages["align, 1 face"] = lambda: align(scene, faces.landmarks[0])
+    stages["assess, 1 face"] = lambda: assess(chip, faces.landmarks[0])
+    chips = np.stack([align(scene, faces.landmarks[i % PEOPLE]) for i in range(max(BATCHES))])
+    for card in models.embedders:
+        embedder = Embedder(card, models.session(card))
+        for batch in BATCHES:
+            stages[f"embed, batch {batch}, {card.name}"] = partial(embedder.embed, chips[:batch])
+    for size in GALLERIES:
+        gallery, probe = _gallery(size, models.embedders[0].dimension), _units(1, models.embedders[0].dimension)[0]
+        stages[f"search, gallery {size:,}"] = partial(gallery.best, probe)
+    times = interleaved(stages, rounds, time.perf_counter)
+    source.close()
+    told = [
+        StageTime(name, 1000 * float(np.median(taken)), 1000 * float(np.quantile(taken, 0.9)), rounds)
+        for name, taken in times.items()
+    ]
+    return told, _ratios(times, models.embedders)
+
+
+def _ratios(times: dict[str, list[float]], embedders: Sequence[ModelCard]) -> dict[str, float]:
+    ratios = {}
+
+    def compare(one: str, other: str, told: str, scale: float = 1.0) -> None:
+        ratios[told] = float(np.median(np.array(times[one]) / np.array(times[other]))) / scale
+
+    small, *larger = (f"detect {width}x{height}" for width, height in DETECT_AT)
+    for size in larger:
+        compare(size, small, f"{size} over {small.removeprefix('detect ')}")
+    first = embedders[0].name
+    for card in embedders:
+        for batch in BATCHES[1:]:
+            one, many = f"embed, batch 1, {card.name}", f"embed, batch {batch}, {card.name}"
+            compare(many, one, f"embed, a face in a batch of {batch} over alone, {card.name}", batch)
+        for batch in BATCHES if card.name != first else ():
+            compare(
+                f"embed, batch {batch}, {first}",
+                f"embed, batch {batch}, {card.name}",
+                f"embed, batch {batch}, {first} over {card.name}",
+            )
+    return ratios
+
+
+def _time_pipeline(models: _Models, video: Path) -> list[PipelineTime]:
+    """Run the straight line over the scene with each embedder, frame by frame in turns."""
+    seeing = models.session(models.detector)
+    gallery = _gallery(WATCHED, models.embedders[0].dimension)
+    lines = []
+    for card in models.embedders:
+        embedder = _Counting(card, models.session(card))
+        lines.append((embedder, Pipeline(_Placed(models.detector, seeing), embedder, gallery), models.session(card)))
+    decode_s, count = 0.0, 0
+    process_s, inference_s = [0.0] * len(lines), [0.0] * len(lines)
+    source = VideoFile(video, loop=False, began_at_ms=0, clock=Clock())
+    start = time.perf_counter()
+    for picture in source:
+        frame = picture.frame()
+        decode_s += time.perf_counter() - start
+        _progress(f"pipeline, frame {count + 1}")
+        for i, (_, pipeline, embedding) in enumerate(lines):
+            before, start = seeing.spent_s + embedding.spent_s, time.perf_counter()
+            pipeline.process(frame)
+            process_s[i] += time.perf_counter() - start
+            inference_s[i] += seeing.spent_s + embedding.spent_s - before
+        count += 1
+        start = time.perf_counter()
+    source.close()
+    return [
+        PipelineTime(
+            embedder=card.name,
+            frames=count,
+            embedded=embedder.count,
+            tracks=pipeline.counts.tracks,
+            process_ms=1000 * process_s[i] / count,
+            inference_ms=1000 * inference_s[i] / count,
+            decode_ms=1000 * decode_s / count,
+            ratio=process_s[i] / inference_s[i],
+            fps=count / (decode_s + process_s[i]),
+        )
+        for i, (card, (embedder, pipeline, _)) in enumerate(zip(models.embedders, lines, strict=True))
+    ]
+
+
+def _chosen(registry: Registry, store: ModelStore) -> tuple[ModelCard, list[ModelCard]]:
+    """Return the registry's first detector, its first embedder, and what was made of that and is here."""
+    detectors = [card for card in registry.models.values() if card.task is Task.DETECT]
+    embedders = [card for card in registry.models.values() if card.task is Task.EMBED]
+    if not detectors or not embedders:
+        raise OperatorError("the model registry has not both a detector and an embedder")
+    made = [card for card in embedders[1:] if card.made_from == embedders[0].sha256 and store.holds(card)]
+    return detectors[0], [embedders[0], *made]
+
+
+def _tracking() -> Stage:
+    """Return one frame's tracking: ten faces that walk to and fro."""
+    tracker, scores = Tracker(TrackingSettings()), np.full(10, 0.9, np.float32)
+    left = np.linspace(50, 1750, 10, dtype=np.float32)
+    frames = iter(range(sys.maxsize))
+
+    def step() -> object:
+        index = next(frames)
+        sway = 40 * np.sin(index / 20 + np.arange(10))
+        boxes = np.stack([left + sway, np.full(10, 400), np.full(10, 90), np.full(10, 110)], axis=1)
+        return tracker.update(boxes.astype(np.float32), scores, index * 1000 // FPS)
+
+    return step
+
+
+def _sized(image: Image, width: int, height: int) -> Image:
+    return np.asarray(cv2.resize(image, (width, height)), np.uint8)
+
+
+def _gallery(size: int, dimension: int) -> Gallery:
+    return Gallery(_units(size, dimension), [str(i) for i in range(size)])
+
+
+def _units(count: int, dimension: int) -> NDArray[np.float32]:
+    vectors = np.random.default_rng(count).normal(size=(count, dimension)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def _protocol(rounds: int) -> str:
+    return (
+        f"{rounds} rounds, in each one call of every stage in turn (quick ones repeated and divided), after one call "
+        "to warm up; detection and embedding with their input's and output's preparation; a made-up 1080p scene of "
+        f"{PEOPLE} patches of texture, H.264 at 4 Mbit/s, {FPS} frames a second, placed as faces after the detector "
+        f"has done its work, each pass {PASS_FRAMES / FPS:.0f} s; the pipeline searches {WATCHED:,} references; its "
+        "inference is the time inside the models during that same run"
+    )
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rbench: {text:40}")
+        sys.stderr.flush()

@@ -1,0 +1,62 @@
+"""One typed tree from one file."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge.config import load_config
+from edge.errors import OperatorError
+
+GOOD = {
+    "device": {"id": "box-1", "state": "/var/lib/sightline"},
+    "centre": {"sealing_key": "a" * 64},
+    "camera": {"id": "gate", "source": "rtsp://127.0.0.1/axis-media/media.amp"},
+    "watchlist": {"file": "/var/lib/sightline/watchlist.sealed"},
+    "link": {"endpoints": ["tcp://127.0.0.1:5810"], "centre_key": "k" * 40},
+}
+
+
+def written(folder: Path, tree: object) -> Path:
+    path = folder / "edge.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def test_a_short_configuration_is_enough(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, GOOD))
+    assert config.camera.id == "gate"
+    assert config.pipeline.policy.candidate_threshold == 0.36
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    tree = {**GOOD, "pipeline": {"policy": {"candidate_treshold": 0.4}}}
+    with pytest.raises(
+        OperatorError, match=r"candidate_treshold.*pipeline.policy.*did you mean 'candidate_threshold'"
+    ):
+        load_config(written(tmp_path, tree))
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        ({**GOOD, "device": {"id": "box 1", "state": "x"}}, r"device\.id"),
+        ({key: value for key, value in GOOD.items() if key != "link"}, "link"),
+        ({**GOOD, "models": {"runtime": {"threads": "many"}}}, r"models\.runtime\.threads"),
+        ([], "wrong"),
+        (None, "wrong"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(tmp_path: Path, tree: object, says: str) -> None:
+    with pytest.raises(OperatorError, match=says):
+        load_config(written(tmp_path, tree))
+
+
+def test_a_file_that_is_missing_or_not_yaml_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="cannot read the configuration"):
+        load_config(tmp_path / "missing.yaml")
+    path = tmp_path / "bad.yaml"
+    path.write_text("device: {id: [")
+    with pytest.raises(OperatorError, match="not YAML") as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
