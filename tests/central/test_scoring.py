@@ -5,8 +5,12 @@ from central.scoring import Alert, Spot, Truth, Walk, score
 TRUTH = Truth(
     fps=10,
     size=(640, 360),
-    walks=(Walk("Ada", True, 1.0, 3.0), Walk("Bea", True, 2.0, 4.0), Walk("Cy", False, 1.0, 4.0)),
-    frames=((), (Spot("Ada", True, 100, 100, 40), Spot("Cy", False, 300, 100, 40))),
+    walks=(
+        Walk("Ada", watched=True, enters=1.0, leaves=3.0),
+        Walk("Bea", watched=True, enters=2.0, leaves=4.0),
+        Walk("Cy", watched=False, enters=1.0, leaves=4.0),
+    ),
+    frames=((), (Spot("Ada", watched=True, x=100, y=100, face=40), Spot("Cy", watched=False, x=300, y=100, face=40))),
 )
 
 

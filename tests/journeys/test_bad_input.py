@@ -133,7 +133,8 @@ def test_an_unknown_key_in_the_centre_s_settings(tmp_path: Path) -> None:
     one_line(words, 2, "alert_treshold", "alert_threshold")
 
 
-def test_ports_in_use(tmp_path: Path, models: None) -> None:
+@pytest.mark.usefixtures("models")
+def test_ports_in_use(tmp_path: Path) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()
@@ -148,7 +149,8 @@ def test_ports_in_use(tmp_path: Path, models: None) -> None:
             one_line(words, 3, str(port))
 
 
-def test_a_box_with_another_centre_s_key_is_refused_its_watchlist(tmp_path: Path, models: None) -> None:
+@pytest.mark.usefixtures("models")
+def test_a_box_with_another_centre_s_key_is_refused_its_watchlist(tmp_path: Path) -> None:
     tree = {**GOOD, "device": {"id": "box-1", "state": str(tmp_path / "box")}}
     tree["watchlist"] = {"file": str(tmp_path / "box" / "watchlist.sealed")}
     path = tmp_path / "edge.yaml"
