@@ -38,7 +38,7 @@ def raising(error: Exception) -> Work:
             "alerting stopped: the disk is full",
         ),
         ("an end nobody asked for", lambda _: None, WorldError, "alerting stopped: it ended without being told to"),
-        ("a mistake of ours", raising(ZeroDivisionError()), ZeroDivisionError, ""),
+        ("a mistake of ours", raising(ZeroDivisionError("ours")), ZeroDivisionError, "ours"),
     ],
 )
 def test_a_thread_that_ends_takes_the_others_and_the_process_down(
