@@ -92,8 +92,8 @@ class Detector:
         for plane, colour, mean, std in zip(planes, colours, wants.mean, wants.std, strict=True):
             plane[:height, :width] = colour
             if (wants.divide_by, mean, std) != (1, 0, 1):
-                plane /= wants.divide_by * std
-                plane -= mean / std
+                np.divide(plane, wants.divide_by * std, out=plane)
+                np.subtract(plane, mean / std, out=plane)
         return planes[None] if wants.layout == "NCHW" else np.ascontiguousarray(planes.transpose(1, 2, 0)[None])
 
     def _decode(self, raw: object, stride: int, columns: int) -> Faces:
