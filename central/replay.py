@@ -28,7 +28,7 @@ DRAIN_S = 30.0
 FOLLOW_S = 0.5
 HEALTH_S = 2.0
 GIVE_UP_S = 20.0
-STARTING = "starting"
+STARTING = ("starting", "watch has not started")
 
 Say = Callable[[str], None]
 
@@ -158,7 +158,7 @@ class _Troubles:
         self._asked_s = now_s
         for box in self._rig.ask("/api/health")["devices"]:
             self._saw = self._saw or box["state"] == "seeing"
-            troubles = [trouble for trouble in box["troubles"] if trouble != STARTING]
+            troubles = [trouble for trouble in box["troubles"] if trouble not in STARTING]
             for trouble in troubles:
                 if trouble not in self._told:
                     self._say(f"trouble: {trouble}")
