@@ -21,11 +21,14 @@ from msgspec import Struct
 
 from central.rig import Listener, Process, Rig
 from central.scoring import Alert, Rate, Score, Truth, score
-from edge.errors import OperatorError
+from edge.errors import OperatorError, WorldError
 
 NEWS_S = 0.2
 DRAIN_S = 30.0
 FOLLOW_S = 0.5
+HEALTH_S = 2.0
+GIVE_UP_S = 20.0
+STARTING = ("starting", "watch has not started")
 
 Say = Callable[[str], None]
 
@@ -99,13 +102,12 @@ def replay(plan: Plan, say: Say, *, stopped: Callable[[], bool] = lambda: False)
         _enrol(rig, plan.watchlist, say)
         camera = {"source": plan.video, "pace": plan.pace, **plan.camera}
         rig.make_box(camera, plan.overrides)
-        say(f"console: {rig.console}")
-        listener = Listener(rig)
-        link = rig.start_link()
-        watch = rig.start_watch()
-        _follow(rig, watch, listener, plan, say, stopped)
-        status = _finish(rig, watch, link, listener, say)
-        listener.close()
+        say(f"console: {rig.login()}")
+        with Listener(rig) as listener:
+            link = rig.start_link()
+            watch = rig.start_watch()
+            _follow(rig, watch, listener, plan, say, stopped)
+            status = _finish(rig, watch, link, listener, say)
         rig.stop()
         return _report(status, listener.heard, rig.cpu_seconds(), truth)
 
@@ -129,13 +131,40 @@ def _enrol(rig: Rig, folder: Path, say: Say) -> None:
 def _follow(rig: Rig, watch: Process, listener: Listener, plan: Plan, say: Say, stopped: Callable[[], bool]) -> None:
     """Say alerts as they come, until the video ends, the time is up or somebody has had enough."""
     started = time.monotonic()
+    troubles = _Troubles(rig, say)
     while watch.running():
         listener.tell(say, NEWS_S)
         for process in rig.processes:
             process.check()
+        troubles.tell(time.monotonic() - started)
         if stopped() or (plan.seconds is not None and time.monotonic() - started >= plan.seconds):
             watch.signal(signal.SIGTERM)
             watch.wait(DRAIN_S)
+
+
+class _Troubles:
+    """What ails the box, told when it changes; a camera that never gave a picture ends the replay."""
+
+    def __init__(self, rig: Rig, say: Say) -> None:
+        self._rig, self._say = rig, say
+        self._told: list[str] = []
+        self._asked_s = 0.0
+        self._saw = False
+
+    def tell(self, now_s: float) -> None:
+        """Ask the console how the box is, every now and then."""
+        if now_s - self._asked_s < HEALTH_S:
+            return
+        self._asked_s = now_s
+        for box in self._rig.ask("/api/health")["devices"]:
+            self._saw = self._saw or box["state"] == "seeing"
+            troubles = [trouble for trouble in box["troubles"] if trouble not in STARTING]
+            for trouble in troubles:
+                if trouble not in self._told:
+                    self._say(f"trouble: {trouble}")
+            self._told = troubles
+            if troubles and not self._saw and now_s > GIVE_UP_S:
+                raise WorldError(f"no picture within {GIVE_UP_S:.0f} s: {troubles[0]}", hint="check --video")
 
 
 def _finish(rig: Rig, watch: Process, link: Process, listener: Listener, say: Say) -> Any:

@@ -74,7 +74,7 @@ class Process:
         """Return the line in which it said why it ended."""
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         spoken = [line for line in lines if line.startswith(("edge ", "sightline"))]
-        return (spoken or lines or [""])[-1]
+        return (spoken or lines or [""])[-1].removeprefix("sightline: ")
 
     def check(self) -> None:
         """Raise if it has ended badly."""
@@ -136,6 +136,10 @@ class Rig:
                     return centre
             time.sleep(POLL_S)
         raise WorldError(f"the centre did not answer within {START_S:.0f} s", hint=f"see {centre.log}")
+
+    def login(self) -> str:
+        """Return the link that lets a browser in."""
+        return f"{self.console}/login?token={(self.centre_state / 'console.token').read_text().strip()}"
 
     def sightline(self, *arguments: str, also_fine: Sequence[int] = ()) -> str:
         """Run a verb of the centre to its end and return what it printed."""
@@ -227,8 +231,9 @@ class Rig:
             env={**os.environ, **self.environment},
         )
         if done.returncode and (done.returncode not in also_fine or not done.stdout):
-            lines = done.stderr.strip().splitlines()
-            raise ProcessEndedError(f"{module} {arguments[0]}", done.returncode, lines[-1] if lines else "")
+            lines = done.stderr.strip().splitlines() or [""]
+            said = lines[-1].removeprefix("sightline: ")
+            raise ProcessEndedError(f"{module} {arguments[0]}", done.returncode, said)
         return done.stdout
 
 
@@ -239,6 +244,7 @@ class Listener:
     rig: Rig
     heard: list[dict[str, Any]] = field(default_factory=list)
     _told: int = 0
+    _last: str = ""
 
     def __post_init__(self) -> None:
         """Start listening and wait until the stream is open."""
@@ -259,34 +265,34 @@ class Listener:
             say(_in_words(alert, first=alert["alert_id"] not in known))
             known.add(alert["alert_id"])
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Stop listening; the thread ends with the stream."""
         self._closing = True
 
     def _listen(self) -> None:
-        last = ""
-        while not self._closing:
-            with contextlib.suppress(httpx.HTTPError):
-                last = self._hear(last)
-            time.sleep(POLL_S)
+        client = self.rig.client()
+        with client:
+            while not self._closing:
+                with contextlib.suppress(httpx.HTTPError):
+                    self._hear(client)
+                time.sleep(POLL_S)
 
-    def _hear(self, last: str) -> str:
-        headers = {"Last-Event-ID": last} if last else {}
-        with (
-            self.rig.client() as client,
-            client.stream("GET", "/api/events", headers=headers, timeout=None) as stream,
-        ):
+    def _hear(self, client: httpx.Client) -> None:
+        headers = {"Last-Event-ID": self._last} if self._last else {}
+        with client.stream("GET", "/api/events", headers=headers, timeout=None) as stream:
             stream.raise_for_status()
             self._open.set()
             for kind, number, data in _events(stream.iter_lines()):
-                last = number or last
+                self._last = number or self._last
                 if kind == "alert":
                     with self._news:
                         self.heard.append(json.loads(data))
                         self._news.notify_all()
                 if self._closing:
                     break
-        return last
 
 
 def _in_words(alert: dict[str, Any], *, first: bool) -> str:

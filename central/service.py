@@ -134,6 +134,7 @@ class Worker(threading.Thread):
         self._bell = bell
         self.stop = threading.Event()
         self.failure: Exception | None = None
+        self.ended = False
 
     def run(self) -> None:
         """Work, and keep what ended it."""
@@ -142,6 +143,8 @@ class Worker(threading.Thread):
         except Exception as error:  # noqa: BLE001 - the top of a service loop: the main thread tells it
             self.failure = error
         finally:
+            # A thread is alive until a moment after this: whoever hears the bell needs to know now.
+            self.ended = True
             self._bell.ring()
 
 
@@ -150,7 +153,7 @@ def _run(workers: list[Worker], bell: Bell, wakers: list[Callable[[], None]], re
         worker.start()
     ready()
     bell.wait()
-    ended = [worker for worker in workers if not worker.is_alive() or worker.failure]
+    ended = [worker for worker in workers if worker.ended]
     for worker in workers:
         worker.stop.set()
     for wake in wakers:

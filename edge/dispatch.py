@@ -45,6 +45,8 @@ class Dispatch:
         self._centre = centre_sealing_key
         self._model = model_sha256
         self._waiting: deque[Outgoing] = deque(maxlen=WAITING_ROOM)
+        self.events = 0
+        """Candidates and revisions sent so far."""
 
     def candidate(
         self, finding: Finding, frame: Frame, *, watchlist: str, threshold: float, now_ms: int, taken_at_ms: int
@@ -72,6 +74,7 @@ class Dispatch:
             Event(candidate.event_id, now_ms), seal(self._centre, msgspec.msgpack.encode(candidate))
         )
         self._send(Outgoing(id=candidate.event_id, kind="event", header=header, payload=payload))
+        self.events += 1
 
     def tally(self, tally: Tally) -> None:
         """Put the counts of a period into the outbox."""

@@ -45,6 +45,8 @@ class Status(WatchReport, frozen=True, kw_only=True):
     tracks: int = 0
     unusable: int = 0
     candidates: int = 0
+    events: int = 0
+    """Candidates and their revisions: what the centre must have in the end."""
     video_bytes: int = 0
     first_captured_ms: int = 0
     """Camera clock of the first frame."""
@@ -210,6 +212,7 @@ class Watch:
             troubles=troubles,
             ended=ended,
             dropped=state.dropped,
+            events=self._dispatch.events,
             video_bytes=feed.video_bytes,
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),

@@ -165,12 +165,13 @@ class Alerts:
 
     def totals(self) -> dict[str, int]:
         """Return what was counted since the database was made: on the boxes, and here."""
+        counters = self._tables.counters
         with self._database.read() as connection:
-            counted = {name: self._database.counted(connection, name) for name in _COUNTERS}
-        totals = {name: counted[f"tallied_{name}"] for name in TALLIED}
-        totals["candidates"] = counted["candidates"]
-        totals["below_threshold"] = counted[f"verdict_{Verdict.BELOW_THRESHOLD.value}"]
-        return totals | {name: counted[name] for name in ("alerts", "sightings", "duplicates", "set_aside")}
+            counted = {row.name: int(row.value) for row in connection.execute(select(counters))}
+        here = ("candidates", "alerts", "sightings", "duplicates", "set_aside")
+        totals = {name: counted.get(f"tallied_{name}", 0) for name in TALLIED}
+        totals["below_threshold"] = counted.get(f"verdict_{Verdict.BELOW_THRESHOLD.value}", 0)
+        return totals | {name: counted.get(name, 0) for name in here}
 
     # -------------------------------------------------------------- inside
 
@@ -269,13 +270,6 @@ class _Known:
     id: str
     revision: int
     sighting: str
-
-
-_COUNTERS = (
-    *(f"tallied_{name}" for name in TALLIED),
-    f"verdict_{Verdict.BELOW_THRESHOLD.value}",
-    *("candidates", "alerts", "sightings", "duplicates", "set_aside"),
-)
 
 
 def _content(event: SealedEvent, verified: Verified) -> dict[str, Any]:

@@ -86,13 +86,15 @@ class Detector:
         wants = self._card.input
         multiple = wants.multiple_of
         height, width = image.shape[:2]
-        padded_height, padded_width = -(-height // multiple) * multiple, -(-width // multiple) * multiple
-        padded: Floats = np.zeros((padded_height, padded_width, 3), np.float32)
-        padded[:height, :width] = image if wants.colour == "BGR" else image[..., ::-1]
-        if wants.divide_by != 1 or any(wants.mean) or wants.std != (1, 1, 1):
-            mean, std = np.array(wants.mean, np.float32), np.array(wants.std, np.float32)
-            padded = np.asarray((padded / np.float32(wants.divide_by) - mean) / std, np.float32)
-        return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) if wants.layout == "NCHW" else padded[None]
+        planes = np.zeros((3, -(-height // multiple) * multiple, -(-width // multiple) * multiple), np.float32)
+        # Plane by plane: a quarter of the time of converting and then transposing the whole.
+        colours = cv2.split(image) if wants.colour == "BGR" else cv2.split(image)[::-1]
+        for plane, colour, mean, std in zip(planes, colours, wants.mean, wants.std, strict=True):
+            plane[:height, :width] = colour
+            if (wants.divide_by, mean, std) != (1, 0, 1):
+                np.divide(plane, wants.divide_by * std, out=plane)
+                np.subtract(plane, mean / std, out=plane)
+        return planes[None] if wants.layout == "NCHW" else np.ascontiguousarray(planes.transpose(1, 2, 0)[None])
 
     def _decode(self, raw: object, stride: int, columns: int) -> Faces:
         """Decode one stride: score sqrt(cls * obj); priors at (column * stride, row * stride), no half offset."""

@@ -77,7 +77,7 @@ class Candidate(Struct, frozen=True):
     raised_at_ms: Moment
     """Box clock, when the decision fell."""
     shots: Annotated[tuple[Shot, ...], Meta(min_length=1, max_length=5)]
-    taken_at_ms: int = 0
+    taken_at_ms: Moment = 0
     """Box clock, when that frame was here: what the system itself adds is counted from then."""
 
 

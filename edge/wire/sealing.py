@@ -42,17 +42,32 @@ def make_or_load(path: Path) -> SealingKey:
 
 
 def write_secret(path: Path, secret: bytes) -> None:
-    """Create a file of mode 0600 with these bytes; one that is there already is left alone."""
+    """Create a file of mode 0600 with these bytes, whole or not at all; one that is there is left alone."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(secret)
             file.flush()
             os.fsync(file.fileno())
-    except FileExistsError:
-        return
+        try:
+            path.hardlink_to(part)  # unlike a rename, this never takes the place of a key that is in use
+        except FileExistsError:
+            return
+        finally:
+            part.unlink()
+        _sync(path.parent)
     except OSError as error:
         raise WorldError(f"cannot write the key file {path}: {error.strerror}") from error
+
+
+def _sync(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_secret(path: Path, size: int) -> bytes:

@@ -60,3 +60,8 @@ def test_a_file_that_is_missing_or_not_yaml_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="not YAML") as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_in_the_documentation_is_a_good_configuration() -> None:
+    config = load_config(Path(__file__).resolve().parents[2] / "docs" / "edge.yaml")
+    assert config.device.id == "gate-1"

@@ -36,11 +36,6 @@ export class Book {
     const groups = Map.groupBy ? Map.groupBy(this.#alerts.values(), (a) => a.sighting_id) : groupBy(this.#alerts.values());
     return [...groups].map(([id, alerts]) => sightingOf(id, alerts)).sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
   }
-
-  sighting(id) {
-    const alerts = [...this.#alerts.values()].filter((a) => a.sighting_id === id);
-    return alerts.length ? sightingOf(id, alerts) : null;
-  }
 }
 
 function sightingOf(id, alerts) {

@@ -14,14 +14,16 @@ const rows = new Map(); // sighting id -> li
 let picked = null; // { sighting, alert } that the operator chose; null: follow the newest
 let unseen = 0; // arrived while something was picked
 let ready = false; // false while the past is being replayed
+let large = null; // the alert that is shown large
 let offset = 0; // centre's clock minus this browser's, ms
 
 // ------------------------------------------------------------------ showing
 
 function show() {
   const sightings = book.sightings();
-  if (picked && !book.sighting(picked.sighting)) picked = null;
-  const sighting = picked ? book.sighting(picked.sighting) : (sightings.find((s) => !s.newest.late) ?? sightings[0]);
+  const chosen = sightings.find((s) => s.id === picked?.sighting);
+  if (!chosen) picked = null;
+  const sighting = chosen ?? sightings.find((s) => !s.newest.late) ?? sightings[0];
   const alert = sighting && (sighting.alerts.find((a) => a.alert_id === picked?.alert) ?? sighting.newest);
   showStage(sighting, alert);
   showList(sightings, sighting);
@@ -34,6 +36,7 @@ function show() {
 function showStage(sighting, alert) {
   $("empty").hidden = Boolean(alert);
   $("shown").hidden = !alert;
+  large = alert ?? null;
   if (!alert) return;
   $("name").textContent = alert.identity;
   $("marks").replaceChildren(...(alert.late ? [lateMark(`LATE · arrived ${age(alert.received_at_ms - alert.raised_at_ms)} after it was seen`)] : []));
@@ -48,9 +51,10 @@ function showStage(sighting, alert) {
   $("camera").textContent = alert.camera;
   $("when").textContent = timeOf(alert.captured_at_ms, now());
   $("when").title = new Date(alert.captured_at_ms).toISOString();
-  $("looks").textContent = alert.revision ? `revised ${alert.revision}×` : "first";
+  $("since").textContent = `${age(now() - alert.captured_at_ms)} ago`;
+  $("looks").textContent = alert.revision + 1;
   const passes = sighting.alerts.length > 1 ? sighting.alerts : [];
-  $("passes").replaceChildren(...passes.map((pass) => passButton(sighting, pass, alert)));
+  replaceChanged($("passes"), passes.map((pass) => passButton(sighting, pass, alert)));
 }
 
 function showList(sightings, current) {
@@ -213,9 +217,13 @@ function showBoxes(devices) {
     chips.push(part("li", "quiet"));
     chips[0].textContent = "no box is admitted";
   }
-  // Told again only when it changes: a screen reader would repeat it with every pulse.
-  const list = $("boxes");
-  if (list.textContent !== chips.map((chip) => chip.textContent).join("")) list.replaceChildren(...chips);
+  replaceChanged($("boxes"), chips);
+}
+
+// Replace children only by different ones: the same again would lose the focus, and be read aloud again.
+function replaceChanged(parent, children) {
+  const said = (all) => [...all].map((child) => child.outerHTML).join();
+  if (said(parent.children) !== said(children)) parent.replaceChildren(...children);
 }
 
 function boxWords(box) {
@@ -243,6 +251,7 @@ setInterval(() => {
   const time = $("clock").firstChild;
   time.textContent = clock(now());
   if (book.forget(now())) show();
+  if (large) $("since").textContent = `${age(now() - large.captured_at_ms)} ago`;
 }, 1000);
 
 // ------------------------------------------------------------------ dark and light

@@ -1,0 +1,1 @@
+"""What crosses rooms, with the real processes over the real link."""
