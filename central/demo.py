@@ -42,7 +42,7 @@ class _Camera:
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-camera-")
-        self._rig = Rig(Path(self._folder.name))
+        self._rig = Rig(Path(self._folder.name), {"PYTHONPATH": str(CHECKOUT)})
         self._process: Process = self._rig.start(
             "camera",
             "tests.simulator",
