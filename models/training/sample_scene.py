@@ -57,7 +57,7 @@ def main() -> None:
             write_references(options.out / "references", person, references(model, person, eyes, real))
     random, camera = np.random.default_rng(SEED), Camera()
     still = backdrop(camera, random)
-    write_video(options.out / "street.mp4", camera, still, walkers(model, people, random))
+    write_video(options.out / "street.mp4", camera, still, walkers(model, people, eyes, real, random))
     print(json.dumps(report(read_scene(options.out, eyes), real), indent=1))
 
 

@@ -66,7 +66,7 @@ def audition(model: FaceModel, eyes: Eyes, real: Floats, seed: int) -> Audition 
     pictures, templates, nearest = [], [], []
     for number, pose in enumerate(POSES):
         mood = model.mood(random, WALKING_MOOD if number else REFERENCE_MOOD)
-        picture = _seen(posed(likeness(model, who + mood, PLAIN, seed), pose), small=number > 0)
+        picture = seen(posed(likeness(model, who + mood, PLAIN, seed), pose), small=number > 0)
         look = eyes.template(picture)
         if look is None or look[0] < LEAST_SCORE:
             return None
@@ -88,7 +88,7 @@ def likeness_between(auditions: Sequence[Audition]) -> Floats:
     return np.asarray(cosines.max(axis=(2, 3)), np.float32)
 
 
-def _seen(head: Floats, *, small: bool) -> NDArray[np.uint8]:
+def seen(head: Floats, *, small: bool) -> NDArray[np.uint8]:
     """Return a head before grey, as a camera nearby or farther away sees it."""
     picture = head[..., :3] * head[..., 3:] + 130 * (1 - head[..., 3:])
     if small:

@@ -101,14 +101,15 @@ def _read_frame(
     centres = faces.boxes[:, :2] + faces.boxes[:, 2:] / 2
     free = np.ones(len(faces), bool)
     for person in sorted(present, key=lambda p: -p["face"]):
-        if person["y"] + person["face"] / 2 > image.shape[0]:
-            continue
+        cut_off = person["y"] + person["face"] / 2 > image.shape[0]
         away = np.hypot(*(centres - (person["x"], person["y"])).T) + np.where(free, 0, np.inf)
         best = int(away.argmin()) if len(away) else -1
         if best < 0 or away[best] > 0.5 * person["face"]:
-            missed.append(person["face"])
+            missed += [] if cut_off else [person["face"]]
             continue
         free[best] = False
+        if cut_off:
+            continue
         found = seen[person["identity"]]
         found.sizes.append(person["face"])
         found.scores.append(float(faces.scores[best]))
@@ -116,8 +117,7 @@ def _read_frame(
             found.templates.append(eyes.embedder.embed(align(image, faces.landmarks[best])[None])[0])
         else:
             found.templates.append(np.zeros(eyes.embedder.dimension, np.float32))
-    beyond = centres[:, 1] > image.shape[0] - 60 if len(faces) else np.zeros(0, bool)
-    return int((free & ~beyond).sum())
+    return int(free.sum())
 
 
 def _cosines(scene: Scene) -> tuple[Floats, Floats]:
