@@ -24,7 +24,7 @@ def truth() -> dict[str, Any]:
     return loaded
 
 
-def test_video_and_truth_have_as_many_frames_and_the_same_size_and_rate(truth: dict[str, Any]):
+def test_video_and_truth_have_as_many_frames_and_the_same_size_and_rate(truth: dict[str, Any]) -> None:
     with av.open(str(SAMPLE / "street.mp4")) as container:
         stream = container.streams.video[0]
         frames = sum(1 for _ in container.demux(stream) if _.size)
@@ -34,21 +34,21 @@ def test_video_and_truth_have_as_many_frames_and_the_same_size_and_rate(truth: d
     assert frames == len(truth["frames"])
 
 
-def test_everybody_watched_has_references_and_nobody_else_has(truth: dict[str, Any]):
+def test_everybody_watched_has_references_and_nobody_else_has(truth: dict[str, Any]) -> None:
     watched = {walk["identity"] for walk in truth["walks"] if walk["watched"]}
     assert {path.name for path in (SAMPLE / "references").iterdir()} == watched
     for name in watched:
         assert list((SAMPLE / "references" / name).glob("*.jpg"))
 
 
-def test_references_are_square_and_large_enough_to_enrol():
+def test_references_are_square_and_large_enough_to_enrol() -> None:
     for path in (SAMPLE / "references").glob("*/*.jpg"):
         picture = cv2.imread(str(path))
         assert picture is not None
         assert picture.shape[0] == picture.shape[1] >= 250
 
 
-def test_everybody_walks_once_and_is_in_the_frames_only_during_their_walk(truth: dict[str, Any]):
+def test_everybody_walks_once_and_is_in_the_frames_only_during_their_walk(truth: dict[str, Any]) -> None:
     walks = {walk["identity"]: walk for walk in truth["walks"]}
     assert len(walks) == len(truth["walks"])
     for index, present in enumerate(truth["frames"]):
@@ -58,7 +58,7 @@ def test_everybody_walks_once_and_is_in_the_frames_only_during_their_walk(truth:
             assert walk["enters"] - 0.01 <= index / truth["fps"] <= walk["leaves"] + 0.01
 
 
-def test_faces_come_from_afar_to_close_by(truth: dict[str, Any]):
+def test_faces_come_from_afar_to_close_by(truth: dict[str, Any]) -> None:
     for walk in truth["walks"]:
         sizes = [p["face"] for frame in truth["frames"] for p in frame if p["identity"] == walk["identity"]]
         assert sizes == sorted(sizes)
@@ -66,14 +66,14 @@ def test_faces_come_from_afar_to_close_by(truth: dict[str, Any]):
         assert sizes[-1] > 100
 
 
-def test_the_scene_is_small_enough_to_come_with_every_clone():
+def test_the_scene_is_small_enough_to_come_with_every_clone() -> None:
     files = [path for path in SAMPLE.rglob("*") if path.is_file()]
     assert (SAMPLE / "street.mp4").stat().st_size <= 2.5 * MEGABYTE
     assert sum(path.stat().st_size for path in files) < 3 * MEGABYTE
 
 
 @pytest.mark.slow
-def test_the_public_models_find_the_faces_and_tell_the_people_apart():
+def test_the_public_models_find_the_faces_and_tell_the_people_apart() -> None:
     store, models = ModelStore.default(), load_registry().models
     for name in ("yunet-n", "mobilefacenet"):
         if not store.holds(models[name]) and not store.take_from_mirror(models[name]):

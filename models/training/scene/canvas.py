@@ -53,7 +53,7 @@ def filled(
     big = np.zeros((size[1] * 4, size[0] * 4), np.uint8)
     for outline in outlines:
         cv2.fillPoly(big, [((outline + origin) * 4).round().astype(np.int32)], 255)
-    return np.asarray(cv2.resize(big, size, interpolation=cv2.INTER_AREA), np.float32) / 255
+    return np.asarray(cv2.resize(big, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
 def ellipse(x: float, y: float, across: float, down: float) -> Floats:

@@ -92,5 +92,6 @@ def seen(head: Floats, *, small: bool) -> NDArray[np.uint8]:
     """Return a head before grey, as a camera nearby or farther away sees it."""
     picture = head[..., :3] * head[..., 3:] + 130 * (1 - head[..., 3:])
     if small:
-        picture = cv2.resize(cv2.resize(picture, (150, 150), interpolation=cv2.INTER_AREA), (SIDE, SIDE))
+        away = cv2.resize(picture, (150, 150), interpolation=cv2.INTER_AREA)
+        picture = np.asarray(cv2.resize(away, (SIDE, SIDE)), np.float32)
     return np.asarray(np.clip(picture, 0, 255), np.uint8)

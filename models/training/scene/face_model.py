@@ -88,7 +88,7 @@ class FaceModel:
 
     def save(self, path: Path) -> None:
         """Write the model to a .npz file."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})  # type: ignore[arg-type]
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> "FaceModel":

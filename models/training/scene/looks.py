@@ -115,4 +115,4 @@ def _kinds(patches: Floats, count: int) -> NDArray[np.int32]:
     cv2.setRNGSeed(1)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 40, 0.01)
     none = np.zeros((len(flat), 1), np.int32)
-    return np.asarray(cv2.kmeans(flat, count, none, stop, 4, cv2.KMEANS_PP_CENTERS)[1]).ravel()
+    return np.asarray(cv2.kmeans(flat, count, none, stop, 4, cv2.KMEANS_PP_CENTERS)[1], np.int32).ravel()

@@ -55,7 +55,8 @@ def read_scene(folder: Path, eyes: Eyes) -> Scene:
     invented = 0
     with av.open(str(folder / "street.mp4")) as container:
         for frame, present in zip(container.decode(video=0), truth["frames"], strict=True):
-            invented += _read_frame(frame.to_ndarray(format="bgr24"), present, eyes, seen, missed)
+            image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+            invented += _read_frame(image, present, eyes, seen, missed)
     return Scene(np.array(references), owners, seen, missed, invented)
 
 

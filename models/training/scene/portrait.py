@@ -93,7 +93,8 @@ def _skin(face: Floats) -> Floats:
     colours = np.zeros((SIDE, SIDE, 3), np.float32)
     colours[ORIGIN_Y : ORIGIN_Y + HEIGHT, ORIGIN_X : ORIGIN_X + WIDTH] = face
     outline = filled(symmetric(OUTLINE))
-    known = blurred(cv2.erode(outline, np.ones((13, 13), np.uint8)), 4) * np.clip((Y - 24) / 18, 0, 1)
+    inner = np.asarray(cv2.erode(outline, np.ones((13, 13), np.uint8)), np.float32)
+    known = blurred(inner, 4) * np.clip((Y - 24) / 18, 0, 1)
     smooth = _continued(colours, known)
     skin = smooth + (colours - smooth) * known[..., None]
     inward = np.clip(cv2.distanceTransform((outline > 0.5).astype(np.uint8), cv2.DIST_L2, 5) / 16, 0, 1)

@@ -7,12 +7,16 @@ average shape. A few rounds with more modes each make averages sharp (Kemelmache
 Collection Flow, 2012).
 """
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from scene.looks import HEIGHT, WIDTH, Bytes, Floats
+
+Picture = TypeVar("Picture", Bytes, Floats)
 
 ROUNDS = (3, 6, 10)
 FINE_ROUNDS = (12, 16)
@@ -54,28 +58,31 @@ def flows(pictures: Bytes, start: Floats | None = None) -> Floats:
             look = registered[i] if start is not None else grey[i]
             target = cv2.GaussianBlur(look, (0, 0), 1.0)
             target[FACE] = np.clip(mean + weights[i] @ shapes, 0, 255)
-            step = cv2.GaussianBlur(matcher.calc(target, look, None), (0, 0), stiffness)
-            found[i] = _half(step + resampled(full_size(found[i]), _half(step)) if start is not None else step)
+            motion = matcher.calc(target, look, None)  # type: ignore[call-overload]  # no flow to start from
+            step = np.asarray(cv2.GaussianBlur(motion, (0, 0), stiffness), np.float32)
+            # A later, finer search starts from the registered look and adds to what was found.
+            before = resampled(full_size(found[i]), _half(step)) if start is not None else 0
+            found[i] = _half(np.asarray(step + before, np.float32))
     return found
 
 
-def resampled(picture: NDArray[np.generic], flow: Floats) -> NDArray[np.generic]:
+def resampled(picture: Picture, flow: Floats) -> Picture:
     """Return the look in the average shape: at x what the picture has at x + flow(x)."""
     full = full_size(flow)
-    return cv2.remap(  # type: ignore[call-overload,no-any-return]
-        picture, COLUMNS + full[..., 0], ROWS + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
-    )
+    across, down = COLUMNS + full[..., 0], ROWS + full[..., 1]
+    result = cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(result, picture.dtype)
 
 
 def inverse(flow: Floats) -> Floats:
     """Return the flow (h,w,2) that undoes a flow (h,w,2), both in pixels: from a shape back to the average."""
     columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in flow.shape[1::-1]))
-    back = -flow
+    back: Floats = -flow
     for _ in range(8):
-        back = -cv2.remap(
-            flow, columns + back[..., 0], rows + back[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-    return np.asarray(back, np.float32)
+        across, down = columns + back[..., 0], rows + back[..., 1]
+        there = cv2.remap(flow, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        back = -np.asarray(there, np.float32)
+    return back
 
 
 def full_size(flow: Floats) -> Floats:
