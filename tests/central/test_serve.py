@@ -147,7 +147,10 @@ def test_an_unknown_setting_is_one_clear_line(tmp_path: Path) -> None:
     config.write_text("alert_treshold: 0.5\n")
     done = run("serve", "--config", str(config), state=tmp_path / "centre")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"sightline: {config}: unknown key alert_treshold; did you mean alert_threshold?\n"
+    assert (
+        done.stderr
+        == f"sightline: the settings {config}: unknown key alert_treshold; did you mean alert_threshold?\n"
+    )
 
 
 def test_a_box_is_admitted_listed_and_revoked_whatever_its_key_looks_like(tmp_path: Path) -> None:
