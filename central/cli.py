@@ -2,20 +2,17 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import structlog
 
 from central.measuring import MEASURING
 from central.settings import CentreSettings, load_settings
 from central.verb import Arguments, Verb
-from edge.errors import SightlineError
+from edge import program
 
 if TYPE_CHECKING:
     from central.store.state import StateDir
@@ -24,29 +21,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sightline` and return its exit code."""
     parsed = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
-    _configure_logs(debug=parsed.debug)
     # Whatever is written here, database, keys, watchlists, is for its owner alone.
     os.umask(0o077)
-    run: Callable[[Arguments], int] = parsed.run
-    try:
-        return run(parsed)
-    except SightlineError as error:
-        if parsed.debug:
-            raise
-        print(f"sightline: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return 141
-    except Exception as error:
-        if parsed.debug:
-            raise
-        # A traceback may carry what it must not; the class alone cannot.
-        print(
-            f"sightline: unexpected {type(error).__name__}; run it again with --debug to see where", file=sys.stderr
-        )
-        return 1
+    return program.run("sightline", lambda: int(parsed.run(parsed)), debug=parsed.debug)
 
 
 # ------------------------------------------------------------------ serve
@@ -249,34 +226,3 @@ def _joined(words: Sequence[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
-
-
-def _configure_logs(*, debug: bool) -> None:
-    """Log events with fields to stderr: as text for a person at a terminal, as JSON for a journal."""
-    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[_Library(debug=debug)])
-
-
-class _Library(logging.Handler):
-    """Passes on what a library logs, of an exception its kind alone unless debugging."""
-
-    def __init__(self, *, debug: bool) -> None:
-        super().__init__()
-        self._debug = debug
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log the first line of a record."""
-        line = (record.getMessage().splitlines() or [""])[0]
-        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        structlog.get_logger(record.name).log(
-            record.levelno, line, error=kind, exc_info=self._debug and record.exc_info
-        )

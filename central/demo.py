@@ -30,7 +30,7 @@ def demo(say: Say, *, stopped: Callable[[], bool]) -> Report:
             raise OperatorError(f"the demo needs {needed}", hint="run it from a checkout of the project")
     say("a street of people who do not exist; some of them are on the watchlist")
     with _Camera(video, say) as camera:
-        plan = Plan(video=camera.address, watchlist=references, truth=truth)
+        plan = Plan(video=camera.address, watchlist=references, truth=truth, started_ms=camera.started_ms)
         return replay(plan, say, stopped=lambda: stopped() or camera.ended())
 
 
@@ -42,7 +42,7 @@ class _Camera:
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-camera-")
-        self._rig = Rig(Path(self._folder.name))
+        self._rig = Rig(Path(self._folder.name), {"PYTHONPATH": str(CHECKOUT)})
         self._process: Process = self._rig.start(
             "camera",
             "tests.simulator",
@@ -64,6 +64,11 @@ class _Camera:
     def ended(self) -> bool:
         """Return whether the film has been shown to its end."""
         return not self._process.running() or "ended" in self._said()
+
+    def started_ms(self) -> int | None:
+        """Return when the first frame was captured; None before."""
+        found = re.search(r"^started (\d+)", self._said(), re.MULTILINE)
+        return int(found.group(1)) if found else None
 
     def _ready(self) -> str:
         until = time.monotonic() + READY_S

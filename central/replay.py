@@ -85,6 +85,8 @@ class Plan:
     overrides: Sequence[str] = ()
     camera: dict[str, object] = field(default_factory=dict)
     """Further settings of the camera."""
+    started_ms: Callable[[], int | None] = lambda: None
+    """When the camera's film began, ms since 1970, where somebody knows; else when its first frame was taken."""
     keep: Path | None = None
     """Folder in which state and logs stay; by default they are deleted."""
 
@@ -109,7 +111,8 @@ def replay(plan: Plan, say: Say, *, stopped: Callable[[], bool] = lambda: False)
             _follow(rig, watch, listener, plan, say, stopped)
             status = _finish(rig, watch, link, listener, say)
         rig.stop()
-        return _report(status, listener.heard, rig.cpu_seconds(), truth)
+        start_ms = plan.started_ms() or status["watch"]["first_captured_ms"]
+        return _report(status, listener.heard, rig.cpu_seconds(), truth, start_ms)
 
 
 def read_truth(path: Path) -> Truth:
@@ -179,10 +182,12 @@ def _finish(rig: Rig, watch: Process, link: Process, listener: Listener, say: Sa
     return rig.box_status()
 
 
-def _report(status: Any, heard: Sequence[dict[str, Any]], cpu: dict[str, float], truth: Truth | None) -> Report:
+def _report(
+    status: Any, heard: Sequence[dict[str, Any]], cpu: dict[str, float], truth: Truth | None, start_ms: int
+) -> Report:
     watch, link = status["watch"], status["link"]
     first = _first_of_each(heard)
-    alerts = tuple(_alerted(alert, watch["first_captured_ms"]) for alert in first)
+    alerts = tuple(_alerted(alert, start_ms) for alert in first)
     system_ms = sorted(float(alert["alerted_at_ms"] - alert["taken_at_ms"]) for alert in first)
     waits = [alert.alerted_s - alert.first_seen_s for alert in alerts]
     busy_s = watch["busy_s"]

@@ -1,15 +1,11 @@
 """What an operator may set at the centre: one frozen tree, read once from an optional YAML file."""
 
-import difflib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-import yaml
 from msgspec import Meta, Struct
 
-from edge.errors import OperatorError
+from edge.written import read
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Share = Annotated[float, Meta(gt=-1.0, lt=1.0)]
@@ -62,41 +58,4 @@ class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_settings(path: Path | None) -> CentreSettings:
     """Read settings from a YAML file, refusing unknown keys; without a file, the defaults."""
-    if path is None:
-        return CentreSettings()
-    tree = _read(path)
-    for where, key, known in _unknown_keys(tree, CentreSettings, ""):
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
-        raise OperatorError(f"{path}: unknown key {where}{key}", hint=hint)
-    try:
-        return msgspec.convert(tree, CentreSettings)
-    except msgspec.ValidationError as error:
-        raise OperatorError(f"{path}: {error}", hint="correct this value") from error
-
-
-def _read(path: Path) -> object:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OperatorError(f"cannot read the settings {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise OperatorError(f"{path} is not YAML: {line}", hint="correct the file") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise OperatorError(f"{path} holds no settings", hint="write one `key: value` a line")
-    return tree
-
-
-def _unknown_keys(tree: object, kind: type[Struct], where: str) -> Iterator[tuple[str, str, list[str]]]:
-    if not isinstance(tree, dict):
-        return
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    for key, value in tree.items():
-        inner = fields.get(key)
-        if inner is None:
-            yield where, str(key), list(fields)
-        elif isinstance(inner, type) and issubclass(inner, Struct):
-            yield from _unknown_keys(value, inner, f"{where}{key}.")
+    return CentreSettings() if path is None else read(path, CentreSettings, "the settings")

@@ -2,16 +2,13 @@
 
 import argparse
 import json
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
-from edge.errors import OperatorError, SightlineError
+from edge import program
+from edge.errors import OperatorError
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -19,23 +16,8 @@ Verb = Callable[[argparse.Namespace], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; trouble is one line on standard error and the exit code of its kind."""
     options = _parser().parse_args(argv)
-    _log_to_stderr()
-    try:
-        verb: Verb = options.verb
-        return verb(options)
-    except SightlineError as error:
-        print(f"edge {options.name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return 141
-    except Exception as error:
-        if options.debug:
-            raise
-        # A traceback may carry what it must not; the class alone cannot.
-        print(f"edge {options.name}: internal error ({type(error).__name__}); --debug shows where", file=sys.stderr)
-        return 1
+    verb: Verb = options.verb
+    return program.run(f"edge {options.name}", lambda: verb(options), debug=options.debug)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,18 +102,3 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _log_to_stderr() -> None:
-    """Log events with fields: as text for a person at a terminal, as JSON for a journal."""
-    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

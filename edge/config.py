@@ -1,22 +1,18 @@
 """One typed tree from one YAML file: parsed once, unknown keys refused with the nearest known one."""
 
-import difflib
-import re
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-import yaml
 from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
-from edge.errors import OperatorError
 from edge.faces.runtime import RuntimeSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
 from edge.watchlist import WatchlistSettings
 from edge.wire.messages import Id
+from edge.written import read
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,31 +55,4 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path) -> Config:
     """Read and check a configuration file."""
-    try:
-        tree = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise OperatorError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise OperatorError(f"the configuration {path} is not YAML: {' '.join(str(error).split())[:200]}") from error
-    try:
-        return msgspec.convert(tree, Config)
-    except msgspec.ValidationError as error:
-        raise OperatorError(f"the configuration {path} is wrong: {error}", hint=_nearest(str(error))) from error
-
-
-def _nearest(message: str) -> str:
-    """Suggest the known key that an unknown one was probably meant to be."""
-    unknown = re.search(r"unknown field `([^`]+)`", message)
-    if not unknown:
-        return ""
-    near = difflib.get_close_matches(unknown.group(1), sorted(_fields(Config)), n=1)
-    return f"did you mean {near[0]!r}?" if near else "remove it"
-
-
-def _fields(struct: type[Struct]) -> set[str]:
-    names: set[str] = set()
-    for one in msgspec.structs.fields(struct):
-        names.add(one.name)
-        if isinstance(one.type, type) and issubclass(one.type, Struct):
-            names |= _fields(one.type)
-    return names
+    return read(path, Config, "the configuration")

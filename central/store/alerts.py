@@ -164,11 +164,14 @@ class Alerts:
         return self._picture(select(references.c.crop).select_from(joined).where(alerts.c.id == alert_id))
 
     def totals(self) -> dict[str, int]:
-        """Return what was counted since the database was made: on the boxes, and here."""
+        """Return what was counted since the database was made: on the boxes, and here.
+
+        A box counts a candidate once; its revisions are further `events`.
+        """
         counters = self._tables.counters
         with self._database.read() as connection:
             counted = {row.name: int(row.value) for row in connection.execute(select(counters))}
-        here = ("candidates", "alerts", "sightings", "duplicates", "set_aside")
+        here = ("events", "alerts", "sightings", "duplicates", "set_aside")
         totals = {name: counted.get(f"tallied_{name}", 0) for name in TALLIED}
         totals["below_threshold"] = counted.get(f"verdict_{Verdict.BELOW_THRESHOLD.value}", 0)
         return totals | {name: counted.get(name, 0) for name in here}

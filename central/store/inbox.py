@@ -140,7 +140,7 @@ class Inbox:
         times = {"raised_at_ms": event.raised_at_ms, "received_at_ms": arrival.received_at_ms}
         connection.execute(insert(tables.candidates).values(**key, **times, outcome=WAITING))
         connection.execute(insert(tables.inbox).values(**key, **times, payload=arrival.payload, attempts=0))
-        self._database.count(connection, candidates=1)
+        self._database.count(connection, events=1)
 
     def _keep_tally(self, connection: Connection, device: str, tally: Tally) -> None:
         tallies = self._database.tables.tallies

@@ -20,6 +20,7 @@ import yaml
 from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, OperatorError, WorldError
+from edge.written import read
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHUNK_BYTES = 1 << 20
@@ -209,12 +210,7 @@ def verify(path: Path, card: ModelCard, *, origin: str = "") -> None:
 
 
 def _read(path: Path) -> dict[str, ModelCard]:
-    try:
-        registry = msgspec.convert(yaml.safe_load(path.read_bytes()), Registry)
-    except OSError as error:
-        raise OperatorError(f"cannot read the model registry {path}: {error.strerror}") from error
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise OperatorError(f"the model registry {path} is wrong: {error}") from error
+    registry = read(path, Registry, "the model registry")
     return {name: msgspec.structs.replace(card, name=name) for name, card in registry.models.items()}
 
 

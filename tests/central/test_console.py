@@ -195,10 +195,10 @@ def test_the_tally_counts_without_naming_anybody(client: httpx.Client, desk: Des
     alert_id(desk)
     tally = client.get("/api/tally", headers=BEARER).json()
     assert set(tally) == {
-        *("frames", "dropped", "faces", "tracks", "unusable", "candidates", "below_threshold"),
+        *("frames", "dropped", "faces", "tracks", "unusable", "candidates", "events", "below_threshold"),
         *("alerts", "sightings", "duplicates", "set_aside", "pending", "bytes_received"),
     }
-    assert (tally["candidates"], tally["alerts"], tally["sightings"], tally["bytes_received"]) == (1, 1, 1, 123)
+    assert (tally["events"], tally["alerts"], tally["sightings"], tally["bytes_received"]) == (1, 1, 1, 123)
 
 
 def test_probe_and_reference_are_pictures_that_no_cache_keeps(client: httpx.Client, desk: Desk) -> None:

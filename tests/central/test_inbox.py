@@ -32,7 +32,7 @@ def test_a_repeated_event_changes_nothing_within_a_batch_or_after(store: Store) 
     store.inbox.commit([event("e1"), event("e1")])
     store.inbox.commit([event("e1", payload=b"other"), event("e2")])
     totals = store.alerts.totals()
-    assert (totals["candidates"], totals["duplicates"], store.inbox.waiting()) == (2, 2, 2)
+    assert (totals["events"], totals["duplicates"], store.inbox.waiting()) == (2, 2, 2)
     taken = store.inbox.take()
     assert taken is not None
     assert taken.payload == b"sealed"

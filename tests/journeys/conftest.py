@@ -85,5 +85,13 @@ def _settled(rig: Rig) -> bool:
         return False
 
 
+def decided(rig: Rig) -> int:
+    """Return how many candidates the box has put into its outbox so far, by its own report."""
+    try:
+        return int(rig.box_status()["watch"].get("events", 0))
+    except (SightlineError, KeyError):  # it has not begun
+        return 0
+
+
 def heard_once(listener: Listener) -> bool:
     return bool(listener.heard)

@@ -123,7 +123,7 @@ def test_an_unknown_key_in_the_box_s_configuration(tmp_path: Path) -> None:
     path = tmp_path / "edge.yaml"
     path.write_text(yaml.safe_dump({**GOOD, "pipelines": {}}))
     for verb in ("watch", "link", "check", "status", "keys"):
-        one_line(("edge", verb, "--config", str(path)), 2, "unknown field `pipelines`", "did you mean 'pipeline'?")
+        one_line(("edge", verb, "--config", str(path)), 2, "unknown key pipelines", "did you mean pipeline?")
 
 
 def test_an_unknown_key_in_the_centre_s_settings(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_misspelt_key_in_the_registry_is_refused_by_name(tmp_path: Path) -> No
 def test_a_registry_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "models.yaml"
     path.write_text("models: {")
-    with pytest.raises(OperatorError, match=r"models\.yaml is wrong"):
+    with pytest.raises(OperatorError, match=r"models\.yaml is not YAML"):
         load_registry(path)
 
 
