@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from central.measuring import MEASURING
 from central.settings import CentreSettings, load_settings
 from central.verb import Arguments, Verb
 from edge import program
+from edge.errors import OperatorError
 
 if TYPE_CHECKING:
     from central.store.state import StateDir
@@ -93,8 +94,9 @@ def _device_arguments(parser: argparse.ArgumentParser) -> None:
     does = parser.add_subparsers(dest="does", metavar="admit|revoke|list", required=True)
     admit = does.add_parser("admit", help="let a box connect")
     admit.add_argument("device", metavar="ID")
-    admit.add_argument("--curve", required=True, metavar="KEY", help="its public CURVE key, 40 characters")
-    admit.add_argument("--seal", required=True, metavar="KEY", help="its public sealing key, 64 hex digits")
+    admit.add_argument("--keys", type=Path, metavar="FILE", help="what `edge keys` printed there")
+    admit.add_argument("--curve", metavar="KEY", help="or its public CURVE key, 40 characters, in single quotes")
+    admit.add_argument("--seal", metavar="KEY", help="and its public sealing key, 64 hex digits")
     revoke = does.add_parser("revoke", help="lock a box out at once")
     revoke.add_argument("device", metavar="ID")
     for one in (admit, revoke, does.add_parser("list", help="list the boxes")):
@@ -109,7 +111,8 @@ def _device(arguments: Arguments) -> int:
     store = open_store(_state(arguments))
     try:
         if arguments.does == "admit":
-            device = admit(store, arguments.device, arguments.curve, arguments.seal, _now_ms())
+            keys = _public_keys(arguments)
+            device = admit(store, arguments.device, keys["curve"], keys["seal"], _now_ms())
             print(f"admitted {device.id}")
         elif arguments.does == "revoke":
             revoke(store, arguments.device)
@@ -120,6 +123,24 @@ def _device(arguments: Arguments) -> int:
     finally:
         store.close()
     return 0
+
+
+def _public_keys(arguments: Arguments) -> dict[str, str]:
+    """Return a box's public keys, from the file that it printed or from the options."""
+    keys: Any = {"curve": arguments.curve, "seal": arguments.seal}
+    if arguments.keys is not None:
+        try:
+            keys = json.loads(arguments.keys.read_bytes())
+        except OSError as error:
+            raise OperatorError(f"cannot read the keys {arguments.keys}: {error.strerror}") from error
+        except ValueError:
+            keys = None
+    if not isinstance(keys, dict) or not all(isinstance(keys.get(name), str) for name in ("curve", "seal")):
+        raise OperatorError(
+            f"the public keys of {arguments.device} are missing",
+            hint="on the box: edge keys > FILE; here: --keys FILE",
+        )
+    return {"curve": keys["curve"], "seal": keys["seal"]}
 
 
 def _watchlist_arguments(parser: argparse.ArgumentParser) -> None:

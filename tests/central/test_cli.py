@@ -1,0 +1,50 @@
+"""The centre's command line: one line, the right exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from central.cli import main
+from edge.wire import curve, sealing
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """Return a file of public keys as `edge keys` prints it on a box."""
+    file = tmp_path / "gate-1.json"
+    public = {
+        "device": "gate-1",
+        "curve": curve.make_or_load(tmp_path / "curve.key").public,
+        "seal": sealing.make_or_load(tmp_path / "seal.key").public,
+    }
+    file.write_text(json.dumps(public))
+    return file
+
+
+def test_a_box_is_admitted_by_the_file_that_it_printed(
+    tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = ("--state", str(tmp_path / "centre"))
+    assert main(["device", "admit", "gate-1", "--keys", str(keys), *state]) == 0
+    assert main(["device", "list", *state]) == 0
+    said = capsys.readouterr().out
+    assert "admitted gate-1" in said
+    assert json.loads(keys.read_text())["curve"] in said
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "not json", '{"curve": 1, "seal": 2}'])
+def test_a_file_without_keys_is_refused_with_the_remedy(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(content)
+    assert main(["device", "admit", "gate-1", "--keys", str(file), "--state", str(tmp_path / "centre")]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "edge keys > FILE" in told
+
+
+def test_a_box_cannot_be_admitted_without_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["device", "admit", "gate-1", "--state", str(tmp_path / "centre")]) == 2
+    assert "public keys of gate-1 are missing" in capsys.readouterr().err
