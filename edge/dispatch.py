@@ -81,6 +81,11 @@ class Dispatch:
         (header,) = codec.encode(tally)
         self._send(Outgoing(id=tally.tally_id, kind="tally", header=header))
 
+    @property
+    def unsaved(self) -> int:
+        """Return how many wait here because the outbox could not take them."""
+        return len(self._waiting)
+
     def retry(self) -> SightlineError | None:
         """Put what waits here into the outbox; return what is in the way, if anything is."""
         while self._waiting:

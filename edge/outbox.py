@@ -6,8 +6,9 @@ path; SQLite's write-ahead log lets them work at once. A put has survived a powe
 bound: then the oldest tallies go first, then the oldest events, and each is counted in `shed`.
 
 Trouble. A full or failing disk raises `WorldError`: nothing is half written, what was put before is still
-there and can still be sent, and the caller may try again; acknowledged rows leave and make room. A damaged
-file raises `IntegrityError`; nothing is repaired behind the operator's back.
+there and can still be sent, and the caller may try again; acknowledged rows leave and make room. So that they
+can, a put leaves the last megabytes of the disk alone. A damaged file raises `IntegrityError`; nothing is
+repaired behind the operator's back.
 
 Forensics. Payloads are sealed for the centre before they come here: this file never holds a face in the
 clear. Deleted rows are overwritten with zeros in the database file (secure_delete), and `tidy` empties the
@@ -16,9 +17,10 @@ here, and is sealed.
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +38,8 @@ Kind = Literal["event", "tally"]
 _FORMAT = 1
 _ROW_BYTES = 128
 """What a row weighs beyond its header and payload: id, keys, its share of pages; measured, rounded up."""
+_RESERVE_BYTES = 4 * 1024 * 1024
+"""Room on the disk that a put leaves alone: deleting needs some too, for the log that deletions go through."""
 _BUSY_S = 10.0
 _TIDY_BUSY_MS = 200
 
@@ -119,15 +123,22 @@ class Outbox:
     Threads of one process may share one; processes open one each.
     """
 
-    def __init__(self, path: Path, settings: OutboxSettings, database: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: OutboxSettings,
+        database: sqlite3.Connection,
+        free_bytes: Callable[[Path], int],
+    ) -> None:
         self._path = path
         self._max_bytes = settings.max_bytes
         self._db = database
+        self._free_bytes = free_bytes
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path, settings: OutboxSettings) -> Self:
-        """Open the outbox at `path`, making it if it is not there."""
+    def open(cls, path: Path, settings: OutboxSettings, *, free_bytes: Callable[[Path], int] | None = None) -> Self:
+        """Open the outbox at `path`, making it if it is not there; `free_bytes` says how much room a disk has."""
         with _translated(path), contextlib.ExitStack() as undo:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
@@ -137,7 +148,7 @@ class Outbox:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA secure_delete = ON")
-            outbox = cls(path, settings, database)
+            outbox = cls(path, settings, database, free_bytes or _free_bytes)
             outbox._prepare()
             undo.pop_all()
             return outbox
@@ -159,6 +170,8 @@ class Outbox:
 
     def put(self, outgoing: Outgoing) -> None:
         """Keep this until the centre has it; a second put of an id that waits changes nothing."""
+        if self._free_bytes(self._path.parent) < _RESERVE_BYTES + outgoing.size:
+            raise _full(self._path)
         with self._transaction() as db:
             done = db.execute(
                 "INSERT INTO waiting (id, kind, header, payload, size) VALUES (?, ?, ?, ?, ?) "
@@ -311,6 +324,16 @@ def _translated(path: Path) -> Iterator[None]:
         raise WorldError(f"cannot open the outbox {path}: {error.strerror}") from error
 
 
+def _free_bytes(folder: Path) -> int:
+    """Return how much room there is on the disk of a folder for this user."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _full(path: Path) -> WorldError:
+    return WorldError(f"no room for the outbox {path}: the disk is full", hint="free some, or lower outbox.max_bytes")
+
+
 def _trouble(path: Path, error: sqlite3.Error) -> SightlineError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -320,9 +343,7 @@ def _trouble(path: Path, error: sqlite3.Error) -> SightlineError:
             f"`sqlite3 {path.name} .recover` may save what waited in it",
         )
     if code == sqlite3.SQLITE_FULL:
-        return WorldError(
-            f"no room for the outbox {path}: the disk is full", hint="free some, or lower outbox.max_bytes"
-        )
+        return _full(path)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return WorldError(
             f"the outbox {path} stayed locked for {_BUSY_S:.0f} s", hint="see which program holds it: `fuser`"

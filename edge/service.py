@@ -17,7 +17,7 @@ from edge.camera.feed import Feed
 from edge.camera.frame import Frame
 from edge.config import Config
 from edge.dispatch import Dispatch
-from edge.errors import SightlineError
+from edge.errors import SightlineError, WorldError
 from edge.faces.compare import Gallery
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
@@ -32,6 +32,7 @@ from edge.wire.messages import Tally
 
 REPORT_S = 1.0
 FRAME_WAIT_S = 0.5
+LAST_TRY_S = 10.0
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.watch")
 
@@ -140,6 +141,8 @@ class Watch:
             model_sha256=embedder.model_sha256,
         )
         self._status = Status()
+        self._told = ""
+        """What the log was last told about a report that could not be left."""
         self._tally = _Tallying(config.camera.id, _now_ms())
 
     def run(self, stop: threading.Event) -> Status:
@@ -163,6 +166,7 @@ class Watch:
         finally:
             self._pipeline.end()
             self._send_tally(feed)
+            self._save_the_last()
             self._report(feed, started_s or time.monotonic(), ended=True)
         _log.info("watch.ended", frames=self._status.frames, candidates=self._status.candidates)
         return self._status
@@ -221,7 +225,21 @@ class Watch:
             self._outbox.report("watch", msgspec.json.encode(self._status))
         except SightlineError as error:
             # A full disk must not stop the eyes; link tells the centre that the report is old.
-            _log.error("watch.report_failed", problem=error.message, remedy=error.hint)
+            if error.message != self._told:
+                _log.error("watch.report_failed", problem=error.message, remedy=error.hint)
+            self._told = error.message
+        else:
+            self._told = ""
+
+    def _save_the_last(self) -> None:
+        """Give a disk that is full a little while before what waits in memory is lost, and then say so."""
+        until = time.monotonic() + LAST_TRY_S
+        while (trouble := self._dispatch.retry()) is not None:
+            if time.monotonic() >= until:
+                raise WorldError(
+                    f"{self._dispatch.unsaved} candidates and tallies are lost: {trouble.message}", hint=trouble.hint
+                )
+            time.sleep(REPORT_S / 2)
 
     def _send_tally(self, feed: Feed) -> None:
         self._dispatch.tally(self._tally.close(self._pipeline.counts, feed.state().dropped, _now_ms()))

@@ -312,3 +312,20 @@ def test_a_writer_killed_in_the_act_loses_nothing_it_was_told_is_kept(path: Path
             assert set(told) <= set(ids(outbox))
             assert outbox.count() == len(ids(outbox))
     assert len(told) >= 135
+
+
+def test_a_put_leaves_the_last_of_the_disk_to_deletions(tmp_path: Path) -> None:
+    free = 64 * 1024 * 1024
+
+    def room(_: Path) -> int:
+        return free
+
+    with Outbox.open(tmp_path / "outbox.db", OutboxSettings(), free_bytes=room) as outbox:
+        outbox.put(Outgoing(id="first", kind="event", header=b"h", payload=b"p"))
+        free = 3 * 1024 * 1024
+        with pytest.raises(WorldError, match="the disk is full"):
+            outbox.put(Outgoing(id="second", kind="event", header=b"h", payload=b"p"))
+        assert outbox.forget(["first"]) == 1
+        free = 64 * 1024 * 1024
+        outbox.put(Outgoing(id="second", kind="event", header=b"h", payload=b"p"))
+        assert [row.id for row in outbox.waiting(10)] == ["second"]
