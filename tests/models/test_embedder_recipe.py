@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from central.holdout import held_out
-from models.training.embedder.course import Course
+from models.training.course import Course
 from models.training.embedder.judge import in_batches, quick_look
 from models.training.embedder.shape import DIMENSION, HINTED, embedder_plan
 from models.training.embedder.street import street_chip

@@ -21,7 +21,7 @@ from edge.faces.detect import open_detector
 from edge.faces.registry import ModelStore, Registry, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
 from models.training.checkpoint import load, save
-from models.training.embedder.course import Course
+from models.training.course import Course
 from models.training.embedder.faces import FaceSet, chips_of, stored_faces
 from models.training.embedder.judge import in_batches, quick_look
 from models.training.embedder.lessons import BATCH, Lesson, Lessons

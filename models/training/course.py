@@ -34,4 +34,4 @@ class Course:
         if step < self.fades_at:
             return self.rate
         left = (self.steps - step) / (self.steps - self.fades_at)
-        return self.rate * max(left, 0.0) ** 1.5
+        return self.rate * float(max(left, 0.0) ** 1.5)
