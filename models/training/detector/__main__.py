@@ -55,7 +55,7 @@ def main() -> None:
     card = msgspec.structs.replace(load_registry().model(TEACHER, Task.DETECT), score_threshold=LEAST_SCORE)
     teacher = open_detector(card, ModelStore.default(), RuntimeSettings(threads=asked.threads))
     photos = labels_of(asked.faces, teacher, asked.out / "labels.json")
-    print(f"{len(photos)} photographs with {sum(p.sure.sum() for p in photos)} faces", flush=True)
+    print(f"{len(photos)} photographs with {sum(photo.sure.sum() for photo in photos)} faces", flush=True)
     if asked.sheet:
         cv2.imwrite(str(asked.sheet), _sheet(photos))
         return

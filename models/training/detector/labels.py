@@ -23,9 +23,9 @@ OVERLAP = 0.4
 
 @dataclass(frozen=True)
 class Labelled:
-    """A photograph's faces: boxes (n,4) left, top, width, height; landmarks (n,5,2); sure (n,)."""
+    """A photograph (h,w,3) uint8 BGR and its faces: boxes (n,4) left, top, width, height; landmarks (n,5,2); sure."""
 
-    path: Path
+    image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     sure: NDArray[np.bool_]
@@ -46,7 +46,7 @@ def labels_of(folder: Path, teacher: Detector, cache: Path) -> list[Labelled]:
         part.replace(cache)
     return [
         Labelled(
-            folder / name,
+            np.asarray(cv2.imread(str(folder / name)), np.uint8),
             np.array(boxes, np.float32).reshape(-1, 4),
             np.array(landmarks, np.float32).reshape(-1, 5, 2),
             np.array(scores, np.float32) >= SURE,

@@ -54,7 +54,7 @@ def backdrop(random: np.random.Generator) -> Image:
             colour = np.array([0.62, 0.74, 1.0]) * random.uniform(50, 255) * random.uniform(0.85, 1.15, 3)
         _draw(image, colour.tolist(), random)
     cells = int(2 ** random.integers(2, 8))
-    coarse = random.normal(0, random.uniform(0, 25), (cells, cells, 3)).astype(np.float32)
+    coarse = random.standard_normal((cells, cells, 3), np.float32) * np.float32(random.uniform(0, 25))
     rough = image + cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     return np.clip(rough, 0, 255).astype(np.uint8)
 
@@ -89,37 +89,54 @@ def _draw(image: Image, colour: list[float], random: np.random.Generator) -> Non
 
 def _paste(scene: Scene, photo: Labelled, width: float, random: np.random.Generator) -> None:
     """Put a photograph into the scene so that its widest face has this width; without a face, at any size."""
-    image = cv2.imread(str(photo.path))
-    if image is None or not len(photo.boxes):
+    if not len(photo.boxes):
         return
-    boxes, landmarks, sure = photo.boxes, photo.landmarks, photo.sure
-    zoom = width / float(boxes[:, 2].max())
-    matrix = _turned(image.shape[1], image.shape[0], zoom, random)
+    image, boxes, landmarks, sure = photo.image, photo.boxes, photo.landmarks, photo.sure
+    if random.random() < 0.12:  # the same picture without its faces teaches what surrounds one
+        image, boxes, landmarks, sure = _erased(image, boxes, random), boxes[:0], landmarks[:0], sure[:0]
+    mask = _mask(image.shape[0], image.shape[1], random)
+    matrix = _turned(width / float(photo.boxes[:, 2].max()), random)
     corners = np.array([[0, 0], [image.shape[1], 0], [0, image.shape[0]], [image.shape[1], image.shape[0]]])
     reach = corners @ matrix[:, :2].T
     least, most = reach.min(axis=0), reach.max(axis=0)
     # Anywhere, over the edge too; the face itself mostly inside.
     span = most - least
     matrix[:, 2] = random.uniform(*np.sort([-0.35 * span, SIDE - 0.65 * span], axis=0)) - least
-    how = cv2.INTER_AREA if zoom < 0.5 else cv2.INTER_LINEAR
-    mask = _mask(image.shape[0], image.shape[1], random)
-    if random.random() < 0.12:  # the same picture without its faces teaches what surrounds one
-        image, boxes, landmarks, sure = _erased(image, boxes, random), boxes[:0], landmarks[:0], sure[:0]
-    if how == cv2.INTER_AREA:  # a warp does not average: shrink first
-        size = (max(1, round(image.shape[1] * zoom)), max(1, round(image.shape[0] * zoom)))
-        back = np.diag([image.shape[1] / size[0], image.shape[0] / size[1]])
-        image, mask = cv2.resize(image, size, interpolation=how), cv2.resize(mask, size, interpolation=how)
-        warp = np.column_stack([matrix[:, :2] @ back, matrix[:, 2]])
-    else:
-        warp = matrix
-    moved = cv2.warpAffine(image, warp, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
-    shown = cv2.warpAffine(mask, warp, (SIDE, SIDE))
-    scene.image = (moved * shown[..., None] + scene.image * (1 - shown[..., None])).astype(np.uint8)
+    shown = _merged(scene.image, image, mask, matrix, (least + matrix[:, 2], most + matrix[:, 2]))
     _hide(scene, shown)
     _enter(scene, boxes, landmarks, sure, matrix)
 
 
-def _turned(width: int, height: int, zoom: float, random: np.random.Generator) -> NDArray[np.float64]:
+def _merged(
+    into: Image,
+    image: Image,
+    mask: NDArray[np.float32],
+    matrix: NDArray[np.float64],
+    reach: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> NDArray[np.float32]:
+    """Draw a photograph, moved by a matrix, into a picture; return how much of it shows where (320,320)."""
+    shown = np.zeros((SIDE, SIDE), np.float32)
+    low = np.clip(np.floor(reach[0]), 0, SIDE).astype(int)
+    high = np.clip(np.ceil(reach[1]) + 1, 0, SIDE).astype(int)
+    size = (int(high[0] - low[0]), int(high[1] - low[1]))
+    if min(size) <= 0:
+        return shown
+    warp = np.column_stack([matrix[:, :2], matrix[:, 2] - low])
+    zoom = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if zoom < 0.5:  # a warp does not average: shrink first
+        small = (max(1, round(image.shape[1] * zoom)), max(1, round(image.shape[0] * zoom)))
+        warp[:, :2] = warp[:, :2] @ np.diag([image.shape[1] / small[0], image.shape[0] / small[1]])
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        mask = np.asarray(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), np.float32)
+    moved = cv2.warpAffine(image, warp, size, borderMode=cv2.BORDER_REPLICATE)
+    part = np.asarray(cv2.warpAffine(mask, warp, size), np.float32)
+    there = into[low[1] : high[1], low[0] : high[0]]
+    there[:] = there + part[..., None] * (moved.astype(np.float32) - there)
+    shown[low[1] : high[1], low[0] : high[0]] = part
+    return shown
+
+
+def _turned(zoom: float, random: np.random.Generator) -> NDArray[np.float64]:
     angle, stretch = np.deg2rad(random.normal(0, 8)), np.exp(random.normal(0, 0.06))
     linear = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.column_stack([linear @ np.diag([stretch, 1 / stretch]), np.zeros(2)])
@@ -148,9 +165,8 @@ def _erased(image: Image, boxes: NDArray[np.float32], random: np.random.Generato
         if random.random() < 0.5 or part.size < 64:
             part[:] = part.reshape(-1, 3).mean(axis=0) if part.size else 0
         else:
-            flat = part.reshape(-1, 3).copy()
-            random.shuffle(flat)
-            small = cv2.resize(flat.reshape(part.shape), (6, 6), interpolation=cv2.INTER_AREA)
+            some = part.reshape(-1, 3)[random.integers(0, part.shape[0] * part.shape[1], 36)]
+            small = some.reshape(6, 6, 3)
             part[:] = cv2.resize(small, (part.shape[1], part.shape[0]), interpolation=cv2.INTER_CUBIC)
     return image
 
@@ -218,7 +234,7 @@ def _seen(image: Image, random: np.random.Generator) -> Image:
         kernel = np.full((1, length), 1 / length, np.float32)
         image = np.asarray(cv2.filter2D(image, -1, kernel if random.random() < 0.7 else kernel.T), np.uint8)
     if random.random() < 0.4:
-        noise = random.normal(0, random.uniform(1, 10), image.shape)
+        noise = random.standard_normal(image.shape, np.float32) * np.float32(random.uniform(1, 10))
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if random.random() < 0.6:
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 92))])
