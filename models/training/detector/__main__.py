@@ -36,6 +36,9 @@ TEACHER = "yunet-n"
 LEAST_SCORE = 0.3
 """What the teacher finds below this is background."""
 BATCH = 16
+USES, HELD_BATCHES = 3, 150
+"""Making scenes costs more than learning from them, and the third time a scene still teaches: each batch made is
+learnt from three times, in another order, from a pool of the latest."""
 WEIGHT_DECAY = 0.02
 SAVED_EVERY = 100
 OBSERVED_BATCHES = 60
@@ -72,6 +75,7 @@ class _Training:
             torch.nn.init.constant_(self._net.norms[f"score_{stride}"].bias, RARE)
         self._checkpoint = asked.out / "last.pt"
         self._step = 0
+        self._pool: list[Batch] = []
         state = load(self._checkpoint)
         if state:
             self._step = int(state["step"])
@@ -83,6 +87,7 @@ class _Training:
         if state:
             self._optimiser.load_state_dict(state["optimiser"])
             print(f"goes on at step {self._step}", flush=True)
+        self._random = np.random.default_rng((SEED, self._step))
 
     def run(self) -> None:
         """Train to the end and write the network in integers."""
@@ -101,7 +106,7 @@ class _Training:
             while self._step < course.steps:
                 if self._step == course.integers_at:
                     self._turn_to_integers(queue)
-                parts = self._learn(queue.get(timeout=120))
+                parts = self._learn(self._next(queue))
                 mean = {name: 0.98 * mean.get(name, value) + 0.02 * value for name, value in parts.items()}
                 self._step += 1
                 if self._step % SAVED_EVERY == 0 or self._step == course.steps:
@@ -117,6 +122,12 @@ class _Training:
         self._net.eval()
         self._net.quantised().save(self._asked.out / "detector.npz")
         print(f"written: {self._asked.out / 'detector.npz'}", flush=True)
+
+    def _next(self, queue: "mp.Queue[Batch]") -> Batch:
+        """Return a batch of the pool, which one new batch enters for every few that are taken."""
+        if not self._pool or self._step % USES == 0:
+            self._pool = [*self._pool[-HELD_BATCHES:], queue.get(timeout=120)]
+        return self._pool[self._random.integers(len(self._pool))]
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one step; return the losses."""
