@@ -58,7 +58,7 @@ def backdrop(random: np.random.Generator) -> Image:
     cells = int(2 ** random.integers(2, 8))
     coarse = random.standard_normal((cells, cells, 3), np.float32) * np.float32(random.uniform(0, 25))
     rough = image + cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.clip(rough, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(rough, 0, 255).astype(np.uint8), np.uint8)
 
 
 def _draw(image: Image, colour: list[float], random: np.random.Generator) -> None:
@@ -78,8 +78,9 @@ def _draw(image: Image, colour: list[float], random: np.random.Generator) -> Non
                 cv2.circle(image, at, max(1, axes[0] // 6), [value * 0.3 for value in colour], -1)
     elif kind < 0.8:
         step, thick = int(random.integers(3, 24)), int(random.integers(1, 6))
-        for at in range(0, int(random.integers(20, 120)), step):
-            ends = ((x + at, y), (x + at, y + 80)) if random.random() < 0.5 else ((x, y + at), (x + 80, y + at))
+        for along in range(0, int(random.integers(20, 120)), step):
+            upright = ((x + along, y), (x + along, y + 80))
+            ends = upright if random.random() < 0.5 else ((x, y + along), (x + 80, y + along))
             cv2.line(image, *ends, colour, thick)
     elif kind < 0.9:
         text = "".join(chr(int(code)) for code in random.integers(48, 123, 5))

@@ -18,7 +18,7 @@ def photograph(*boxes: tuple[int, int, int, int]) -> Labelled:
     for left, top, width, height in boxes:
         cv2.rectangle(image, (left, top), (left + width - 1, top + height - 1), (255, 255, 255), -1)
     boxed = np.array(boxes, np.float32)
-    landmarks = np.repeat((boxed[:, :2] + boxed[:, 2:] / 2)[:, None], 5, axis=1)
+    landmarks = np.asarray(np.repeat((boxed[:, :2] + boxed[:, 2:] / 2)[:, None], 5, axis=1), np.float32)
     return Labelled(image, boxed, landmarks, np.ones(len(boxed), bool))
 
 
@@ -26,13 +26,13 @@ def photograph(*boxes: tuple[int, int, int, int]) -> Labelled:
 def test_a_photograph_lies_where_its_labels_say_at_every_size(zoom: float) -> None:
     photo = photograph((100, 80, 50, 60))
     into = np.zeros((SIDE, SIDE, 3), np.uint8)
-    matrix = np.array([[zoom, 0, 11.3], [0, zoom, 7.8]])
+    matrix = np.array([[zoom, 0, 155.3 - 120 * zoom], [0, zoom, 152.8 - 110 * zoom]])
     reach = (matrix[:, 2], matrix[:, 2] + 250 * zoom)
     _merged(into, photo.image, np.ones((250, 250), np.float32), matrix, reach)
     weight = into[..., 0].astype(float)
     x, y = np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5)
     found = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
-    assert np.abs(found - (matrix[:, :2] @ [125, 110] + matrix[:, 2])).max() < 0.06
+    assert np.abs(found - (matrix[:, :2] @ [125, 110] + matrix[:, 2])).max() < 0.15
 
 
 def test_a_face_that_an_outline_leaves_out_is_not_said_to_be_there() -> None:
