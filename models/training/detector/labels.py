@@ -61,7 +61,7 @@ def _searched(image: NDArray[np.uint8], teacher: Detector) -> Faces:
     for zoom in ZOOMS:
         larger = cv2.resize(image, None, fx=zoom, fy=zoom) if zoom > 1 else image
         faces = teacher.detect(np.asarray(larger, np.uint8))
-        finds.append(Faces(faces.boxes / zoom, faces.landmarks / zoom, faces.scores))
+        finds.append(Faces(faces.boxes / np.float32(zoom), faces.landmarks / np.float32(zoom), faces.scores))
     merged = Faces(
         np.concatenate([f.boxes for f in finds]),
         np.concatenate([f.landmarks for f in finds]),

@@ -14,6 +14,8 @@ LEAST, MOST = 7.0, 330.0
 """Widths of faces, pixels."""
 COVERED, GRAZED = 0.8, 0.08
 """Share of a face that a later photograph hides: above the first it is gone, above the second left out."""
+HINTED, SHOWN = 0.15, 0.75
+"""Share of a face that its photograph's outline leaves: below the first it is not there, below the second unsure."""
 MIRRORED = [1, 0, 2, 4, 3]
 """Landmarks of a mirrored face: right and left change places."""
 
@@ -56,7 +58,7 @@ def backdrop(random: np.random.Generator) -> Image:
     cells = int(2 ** random.integers(2, 8))
     coarse = random.standard_normal((cells, cells, 3), np.float32) * np.float32(random.uniform(0, 25))
     rough = image + cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.clip(rough, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(rough, 0, 255).astype(np.uint8), np.uint8)
 
 
 def _draw(image: Image, colour: list[float], random: np.random.Generator) -> None:
@@ -76,8 +78,9 @@ def _draw(image: Image, colour: list[float], random: np.random.Generator) -> Non
                 cv2.circle(image, at, max(1, axes[0] // 6), [value * 0.3 for value in colour], -1)
     elif kind < 0.8:
         step, thick = int(random.integers(3, 24)), int(random.integers(1, 6))
-        for at in range(0, int(random.integers(20, 120)), step):
-            ends = ((x + at, y), (x + at, y + 80)) if random.random() < 0.5 else ((x, y + at), (x + 80, y + at))
+        for along in range(0, int(random.integers(20, 120)), step):
+            upright = ((x + along, y), (x + along, y + 80))
+            ends = upright if random.random() < 0.5 else ((x, y + along), (x + 80, y + along))
             cv2.line(image, *ends, colour, thick)
     elif kind < 0.9:
         text = "".join(chr(int(code)) for code in random.integers(48, 123, 5))
@@ -95,6 +98,8 @@ def _paste(scene: Scene, photo: Labelled, width: float, random: np.random.Genera
     if random.random() < 0.12:  # the same picture without its faces teaches what surrounds one
         image, boxes, landmarks, sure = _erased(image, boxes, random), boxes[:0], landmarks[:0], sure[:0]
     mask = _mask(image.shape[0], image.shape[1], random)
+    left = np.array([_share(mask, box) for box in boxes])  # an outline leaves out who stands behind
+    boxes, landmarks, sure = boxes[left > HINTED], landmarks[left > HINTED], (sure & (left > SHOWN))[left > HINTED]
     matrix = _turned(width / float(photo.boxes[:, 2].max()), random)
     corners = np.array([[0, 0], [image.shape[1], 0], [0, image.shape[0]], [image.shape[1], image.shape[0]]])
     reach = corners @ matrix[:, :2].T
@@ -128,6 +133,9 @@ def _merged(
         warp[:, :2] = warp[:, :2] @ np.diag([image.shape[1] / small[0], image.shape[0] / small[1]])
         image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
         mask = np.asarray(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), np.float32)
+    warp[:, 2] += (
+        warp[:, :2].sum(axis=1) / 2 - 0.5
+    )  # as in the labels, a pixel's middle is half a pixel from its edge
     moved = cv2.warpAffine(image, warp, size, borderMode=cv2.BORDER_REPLICATE)
     part = np.asarray(cv2.warpAffine(mask, warp, size), np.float32)
     there = into[low[1] : high[1], low[0] : high[0]]

@@ -12,6 +12,8 @@ SIZES = {8: (5.0, 52.0), 16: (36.0, 128.0), 32: (90.0, 2000.0)}
 NEAR, AROUND = 0.2, 0.45
 """Distance of a cell's centre from the face's, in the face's size: up to the first it is the face, up to the second
 it is left out."""
+BEYOND = 1.3
+"""A face by this much out of a stride's sizes is background to it."""
 Floats = NDArray[np.float32]
 
 
@@ -40,9 +42,11 @@ def targets_of(
         centre = boxes[i, :2] + boxes[i, 2:] / 2
         far = np.hypot((x[None] - centre[0]) / boxes[i, 2], (y[:, None] - centre[1]) / boxes[i, 3])
         closest = (far == far.min()) & (far < 1)
+        if sure[i] and not least / BEYOND <= sizes[i] <= most * BEYOND:
+            continue  # another stride answers for it: here it is background, or this one would fire with a wrong size
         score[far < AROUND] = -1
         if not (sure[i] and least <= sizes[i] <= most):
-            score[closest] = -1  # another stride answers for it, or nobody can tell
+            score[closest] = -1  # nearly its size, or nobody can tell
             continue
         mine = (far < NEAR) | closest
         row, column = np.nonzero(mine)
