@@ -12,13 +12,15 @@ from tqdm import tqdm
 from central.holdout import held_out
 from central.photographs import photographs_in
 from edge.faces.detect import Detector, Faces
-from edge.faces.geometry import suppress
+from edge.faces.geometry import overlaps, suppress
 
 SURE = 0.7
 """From this score a find is a face; below it, it is neither face nor background."""
-ZOOMS = (1, 2)
-"""Photographs are searched as they are and enlarged, for the small faces behind."""
-OVERLAP = 0.4
+ZOOMS = (0.75, 1, 1.5, 2)
+"""Photographs are searched as they are, mirrored, smaller, and enlarged for the small faces behind."""
+OVERLAP, SAME = 0.4, 0.5
+MIRRORED = [1, 0, 2, 4, 3]
+"""Landmarks of a mirrored face: right and left change places."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,29 @@ def labels_of(folder: Path, teacher: Detector, cache: Path) -> list[Labelled]:
 
 
 def _searched(image: NDArray[np.uint8], teacher: Detector) -> Faces:
-    """Return what is found at all zooms, in the photograph's pixels."""
-    finds = []
-    for zoom in ZOOMS:
-        larger = cv2.resize(image, None, fx=zoom, fy=zoom) if zoom > 1 else image
-        faces = teacher.detect(np.asarray(larger, np.uint8))
-        finds.append(Faces(faces.boxes / np.float32(zoom), faces.landmarks / np.float32(zoom), faces.scores))
-    merged = Faces(
-        np.concatenate([f.boxes for f in finds]),
-        np.concatenate([f.landmarks for f in finds]),
-        np.concatenate([f.scores for f in finds]),
+    """Return what is found in all looks, in the photograph's pixels, counted from the edge of the first.
+
+    The teacher differs from its mirrored self by 8 to 10 % of the distance between the eyes, most of it chance;
+    the mean over looks is a better label than any of them.
+    """
+    finds = [_look(image, teacher, zoom, mirrored=mirrored) for zoom in ZOOMS for mirrored in (False, True)]
+    boxes, landmarks, scores = (
+        np.concatenate([getattr(f, part) for f in finds]) for part in ("boxes", "landmarks", "scores")
     )
-    return merged.only(suppress(merged.boxes, merged.scores, OVERLAP))
+    kept = suppress(boxes, scores, OVERLAP)
+    same = overlaps(boxes[kept], boxes) > SAME
+    # A look in which a face was not sure says little about where its eyes are.
+    weights = same * np.where(scores >= SURE, scores, 1e-3)
+    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return Faces(weights @ boxes, np.einsum("kn,npd->kpd", weights, landmarks), scores[kept])
+
+
+def _look(image: NDArray[np.uint8], teacher: Detector, zoom: float, *, mirrored: bool) -> Faces:
+    seen = cv2.resize(image, None, fx=zoom, fy=zoom) if zoom != 1 else image
+    found = teacher.detect(np.ascontiguousarray(seen[:, ::-1] if mirrored else seen, np.uint8))
+    boxes, landmarks = found.boxes / np.float32(zoom), found.landmarks / np.float32(zoom)
+    if mirrored:
+        boxes[:, 0] = image.shape[1] - boxes[:, 0] - boxes[:, 2]
+        landmarks[..., 0] = image.shape[1] - landmarks[..., 0]
+        landmarks = landmarks[:, MIRRORED]
+    return Faces(boxes, landmarks, found.scores)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.detector.labels import Labelled
+from models.training.detector.labels import MIRRORED, Labelled
 
 Image = NDArray[np.uint8]
 SIDE = 320
@@ -16,8 +16,6 @@ COVERED, GRAZED = 0.8, 0.08
 """Share of a face that a later photograph hides: above the first it is gone, above the second left out."""
 HINTED, SHOWN = 0.15, 0.75
 """Share of a face that its photograph's outline leaves: below the first it is not there, below the second unsure."""
-MIRRORED = [1, 0, 2, 4, 3]
-"""Landmarks of a mirrored face: right and left change places."""
 
 
 @dataclass
