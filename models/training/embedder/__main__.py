@@ -216,7 +216,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=9000, help=f"batches of {BATCH} in all")
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--teacher", default="", help="registered embedder; its int8 form if that was made")
-    parser.add_argument("--uses", type=int, default=3, help="how often a chip is learnt from")
+    parser.add_argument("--uses", type=int, default=2, help="how often a chip is learnt from")
     parser.add_argument("--makers", type=int, default=1, help="processes that make lessons")
     parser.add_argument("--threads", type=int, default=1, help="threads of the training itself")
     parser.add_argument("--sheet", type=Path, help="write a picture of invented faces and stop")

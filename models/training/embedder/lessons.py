@@ -1,7 +1,7 @@
 """Lessons made beside the training: other processes invent faces and ask the teacher, the training takes them.
 
-A lesson is used some times before newer ones take its place. Making one costs as much as two or three steps
-of training with it, and the third time a chip is seen it still teaches.
+A lesson is used a few times before newer ones take its place: making one costs half as much as learning from it,
+and the second time a chip is seen it still teaches.
 """
 
 import multiprocessing as mp

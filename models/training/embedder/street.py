@@ -15,11 +15,13 @@ Face = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 EYES = 35.2
 """Pixels between the eyes of an ArcFace chip."""
+GRID = np.stack(np.meshgrid(np.arange(STORED), np.arange(STORED)), axis=2).astype(np.float32)
+"""Where each pixel of a stored face is: x, y."""
 
 
 def street_chip(faces: NDArray[np.uint8], random: np.random.Generator) -> Face:
     """Return one (112,112,3) uint8 chip made of one to three of the stored faces (n,192,192,3)."""
-    chip = _moved(_somebody(faces, random), random)
+    chip = _moved(_reshaped(_somebody(faces, random), random), random)
     if random.random() < 0.12:
         chip = _occluded(chip, faces, random)
     if random.random() < 0.30:
@@ -39,7 +41,7 @@ def _somebody(faces: NDArray[np.uint8], random: np.random.Generator) -> Face:
     """Return one face, or a new one: a mixture of two or three, evenly or by parts."""
     kind = random.random()
     first = faces[random.integers(len(faces))]
-    if kind < 0.45:
+    if kind < 0.40:
         return np.asarray(first, np.uint8)
     second = faces[random.integers(len(faces))]
     if random.random() < 0.5:
@@ -55,6 +57,17 @@ def _somebody(faces: NDArray[np.uint8], random: np.random.Generator) -> Face:
     coarse = random.normal(0, 1, (4, 4)).astype(np.float32)
     mask = 1 / (1 + np.exp(-6 * cv2.resize(coarse, (STORED, STORED), interpolation=cv2.INTER_CUBIC)))[..., None]
     return np.asarray(first * mask + second * (1 - mask), np.uint8)
+
+
+def _reshaped(face: Face, random: np.random.Generator) -> Face:
+    """Return the face with its parts a little elsewhere, as another person has them; half stay as they are."""
+    if random.random() < 0.5:
+        return face
+    cells = int(random.integers(3, 6))
+    reach = random.uniform(0.5, 2.5) * ZOOM
+    field = reach * random.standard_normal((cells, cells, 2), np.float32)
+    moved = cv2.resize(field, (STORED, STORED), interpolation=cv2.INTER_CUBIC) + GRID
+    return np.asarray(cv2.remap(face, moved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _moved(face: Face, random: np.random.Generator) -> Face:
