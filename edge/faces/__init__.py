@@ -3,7 +3,7 @@
     registry   which models there are, where they come from, whether a file is the one that was meant
     fetch      models from a mirror or their public address into the store
     prepare    a published model made ready to load (batch axis freed)
-    runtime    Session: arrays in, arrays out, whatever engine runs the model
+    runtime    Session: arrays in, arrays out, whatever engine runs the model (onnx_session, tflite_session)
     geometry   boxes, overlaps, similarity transforms
     detect     picture to Faces (boxes, five landmarks, scores)
     quality    how usable a face is: size between the eyes, pose, sharpness, exposure

@@ -3,6 +3,8 @@
 A flat network (one whose output is a single cell) gives (n,c).
 """
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -20,7 +22,7 @@ def write(network: Quantised, *, name: str, flat: bool = False) -> bytes:
     for node in network.plan.nodes:
         graph.convolution(node) if isinstance(node, Conv) else graph.addition(node)
     outputs = [graph.output(tensor, flat=flat) for tensor in network.plan.outputs]
-    shape = ["n", INPUT_CHANNELS, "h", "w"]
+    shape: list[str | int | None] = ["n", INPUT_CHANNELS, "h", "w"]
     made = helper.make_graph(
         graph.nodes,
         name,
@@ -105,5 +107,5 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def _node(self, kind: str, inputs: list[str], output: str, **attributes: object) -> None:
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
