@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from edge.faces.golden import prove
 from edge.faces.onnx_session import OnnxSession
 from edge.faces.prepare import free_batch
 from edge.faces.registry import ModelCard, ModelStore
@@ -41,9 +42,12 @@ class Session(Protocol):
 
 
 def open_session(card: ModelCard, store: ModelStore, settings: RuntimeSettings) -> Session:
-    """Verify, prepare and load a registered model."""
+    """Verify, prepare, load and, where it has a golden file, try a registered model."""
     engine = TfliteSession if card.file.endswith(TFLITE) else OnnxSession
-    return engine(read_model(card, store), card.name, provider=settings.provider, threads=settings.threads)
+    session = engine(read_model(card, store), card.name, provider=settings.provider, threads=settings.threads)
+    if card.golden:
+        prove(session, card, store)
+    return session
 
 
 def read_model(card: ModelCard, store: ModelStore) -> bytes:
