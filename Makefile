@@ -20,15 +20,15 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
 	@touch $@
 
-models: $(STAMP) ## fetch the registered models into the user's cache, verified
-	@$(BIN)/sightline models pull
+models: $(STAMP) ## fetch the public models, for comparison, into the user's cache, verified
+	@$(BIN)/sightline models pull --all
 
 demo: $(STAMP) ## a street scene, a camera, a box, the centre: alerts as they come
 	@$(BIN)/sightline models pull --quiet
 	@exec $(BIN)/sightline demo
 
 test: $(STAMP) ## the whole test suite, real processes included
-	@$(BIN)/sightline models pull --quiet --optional
+	@$(BIN)/sightline models pull --all --quiet --optional
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: format lint types contracts fast ## format, lint, types, contracts and the fast tests

@@ -58,9 +58,8 @@ def shrunk(eyes_px: float) -> Crop:
 def main(folder: Path, listed: Path, most: int) -> None:
     """Measure and print."""
     registry, store, settings = load_registry(), ModelStore.default(), RuntimeSettings()
-    first = {card.task: card for card in reversed(registry.models.values())}
-    detector = open_detector(first[Task.DETECT], store, settings)
-    embedder = open_embedder(first[Task.EMBED], store, settings)
+    detector = open_detector(registry.wanted("", Task.DETECT, store), store, settings)
+    embedder = open_embedder(registry.wanted("", Task.EMBED, store), store, settings)
     photos = photographs_in(folder)
     pairs = read_pairs(listed, photos)
     kept = np.concatenate([np.flatnonzero(pairs.mated == kind)[:most] for kind in (True, False)])

@@ -69,8 +69,8 @@ def _enrol(arguments: Arguments) -> int:
     registry, files = load_registry(), ModelStore.default()
     runtime = RuntimeSettings(provider=models.provider, threads=models.threads)
     wanted = photographs(arguments.path, arguments.name)
-    detector = open_detector(registry.model(models.detector, Task.DETECT), files, runtime)
-    embedder = open_embedder(registry.model(models.embedder, Task.EMBED), files, runtime)
+    detector = open_detector(registry.wanted(models.detector, Task.DETECT, files), files, runtime)
+    embedder = open_embedder(registry.wanted(models.embedder, Task.EMBED, files), files, runtime)
     store = open_store(_state(arguments))
     try:
         enrolment = Enrolment(store, detector, embedder, _now_ms)
@@ -161,9 +161,10 @@ def _watchlist(arguments: Arguments) -> int:
     from edge.wire.sealing import make_or_load
 
     settings, state = _settings(arguments), _state(arguments)
-    card = load_registry().model(arguments.model or settings.models.embedder, Task.EMBED)
+    files = ModelStore.default()
+    card = load_registry().wanted(arguments.model or settings.models.embedder, Task.EMBED, files)
     runtime = RuntimeSettings(provider=settings.models.provider, threads=settings.models.threads)
-    embedder = open_embedder(card, ModelStore.default(), runtime)
+    embedder = open_embedder(card, files, runtime)
     store = open_store(state)
     try:
         key = make_or_load(state.seal_key)

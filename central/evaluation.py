@@ -22,9 +22,10 @@ from central.accuracy import (
     VerificationReport,
     table,
 )
+from central.holdout import held_out
 from central.intervals import exact
-from central.pairs import PairList, draw_pairs, read_pairs
-from central.photographs import Finder, Templater, digest_of, people_of, photographs_in, templates_of
+from central.pairs import PairList, among, draw_pairs, read_pairs
+from central.photographs import Finder, Templater, alone, digest_of, people_of, photographs_in, templates_of
 from central.rates import (
     FAR,
     FOLDS,
@@ -77,6 +78,7 @@ def run(
     embedders: Sequence[str] = (),
     detector: str = "",
     settings: RuntimeSettings | None = None,
+    only_held_out: bool = False,
     quiet: bool = False,
 ) -> str:
     """Measure and return the table; write JSON where asked. Models come from the registry and the user's store."""
@@ -84,7 +86,7 @@ def run(
         raise OperatorError(f"cannot write {json_path}: there is no such folder")
     settings = settings or RuntimeSettings()
     models = open_models(load_registry(), ModelStore.default(), settings, embedders=embedders, detector=detector)
-    report = evaluate(models, faces, pairs, quiet=quiet)
+    report = evaluate(models, faces, pairs, only_held_out=only_held_out, quiet=quiet)
     if json_path is not None:
         write_json(report, json_path)
     return table(report)
@@ -93,13 +95,13 @@ def run(
 def open_models(
     registry: Registry, store: ModelStore, settings: RuntimeSettings, *, embedders: Sequence[str], detector: str = ""
 ) -> Models:
-    """Open a detector (the registry's first unless named) and embedders (all that are here unless named)."""
-    detect = registry.model(detector or _of(registry, Task.DETECT)[0].name, Task.DETECT)
+    """Open a detector (the default unless named) and embedders (unless named the default and all that are here)."""
+    detect = registry.wanted(detector, Task.DETECT, store)
     if embedders:
         chosen = [registry.model(name, Task.EMBED) for name in embedders]
     else:
-        first, *rest = _of(registry, Task.EMBED)
-        chosen = [first, *(card for card in rest if store.holds(card) or store.take_from_mirror(card))]
+        first = registry.wanted("", Task.EMBED, store)
+        chosen = [first, *(card for card in _of(registry, Task.EMBED) if card != first and store.has(card))]
     return Models(
         ModelUsed(detect.name, detect.sha256),
         open_detector(detect, store, settings),
@@ -107,10 +109,29 @@ def open_models(
     )
 
 
-def evaluate(models: Models, folder: Path, pairs_file: Path | None = None, *, quiet: bool = False) -> Report:
-    """Measure every embedder on a folder `<person>/<photo>` and a CSV of pairs (a, b, mated[, fold])."""
+def evaluate(
+    models: Models,
+    folder: Path,
+    pairs_file: Path | None = None,
+    *,
+    only_held_out: bool = False,
+    quiet: bool = False,
+) -> Report:
+    """Measure every embedder on a folder `<person>/<photo>` and a CSV of pairs (a, b, mated[, fold]).
+
+    `only_held_out`: only people whom no shipped model was trained on are compared and searched for; galleries are
+    filled with one-photograph people of the others, so that all that are held out and not enrolled are searched.
+    """
     photos = photographs_in(folder)
-    pairs = read_pairs(pairs_file, photos) if pairs_file else draw_pairs(photos)
+    pairs = read_pairs(pairs_file, photos) if pairs_file else None
+    fillers: frozenset[int] = frozenset()
+    if only_held_out:
+        tested = [photo for photo in photos if held_out(photo.person)]
+        pairs = pairs and among(pairs, photos, tested)
+        pairs = pairs or draw_pairs(tested)
+        photos = [*tested, *alone([photo for photo in photos if not held_out(photo.person)])]
+        fillers = frozenset(people_of(photos)[len(tested) :].tolist())
+    pairs = pairs or draw_pairs(photos)
     templates = templates_of(
         photos, models.finder, {name: e for name, (_, e) in models.embedders.items()}, quiet=quiet
     )
@@ -119,7 +140,7 @@ def evaluate(models: Models, folder: Path, pairs_file: Path | None = None, *, qu
     reports = {}
     for name, (used, _) in models.embedders.items():
         stack = Photographs(templates.of[name], templates.found, person)
-        open_set, missing = _identify(stack)
+        open_set, missing = _identify(stack, fillers)
         left_out = missing
         reports[name] = EmbedderReport(used.sha256, _verify(stack, pairs), open_set)
     first = next(iter(reports))
@@ -127,7 +148,7 @@ def evaluate(models: Models, folder: Path, pairs_file: Path | None = None, *, qu
         models={"detector": models.detector, "embedder": models.embedders[first][0]},
         verification=reports[first].verification,
         open_set=reports[first].open_set,
-        protocol=_protocol(pairs),
+        protocol=_protocol(pairs, fillers if only_held_out else None),
         embedders=reports,
         data=DataUsed(
             len(photos),
@@ -181,15 +202,17 @@ def _verify(stack: Photographs, pairs: PairList) -> VerificationReport:
     )
 
 
-def _identify(stack: Photographs) -> tuple[list[OpenSetReport], list[str]]:
+def _identify(stack: Photographs, fillers: frozenset[int]) -> tuple[list[OpenSetReport], list[str]]:
     """Run every setting that the set is large enough for; the others are named."""
     reports, left_out = [], []
     for setting in SETTINGS:
-        drawn = [searches(stack, setting, SEED + i) for i in range(DRAWS)]
+        drawn = [searches(stack, setting, SEED + i, fillers) for i in range(DRAWS)]
         draws = [draw for draw in drawn if draw is not None and len(draw.mates) and len(draw.impostors)]
         what = f"gallery {setting.gallery}, references {setting.references}, probes per template {setting.probes}"
         if len(draws) < DRAWS:
-            left_out.append(f"{what}: {capacity(stack, setting):,} people can be enrolled, and somebody must be left")
+            left_out.append(
+                f"{what}: {capacity(stack, setting, fillers):,} people can be enrolled, and somebody must be left"
+            )
             continue
         for fpir in FPIRS:
             if int(fpir * min(len(draw.impostors) for draw in draws) + 1e-9) < 1:
@@ -219,14 +242,15 @@ def _point(setting: Setting, fpir: float, draws: Sequence[Searches]) -> OpenSetR
     )
 
 
-def _protocol(pairs: PairList) -> dict[str, str]:
+def _protocol(pairs: PairList, fillers: frozenset[int] | None) -> dict[str, str]:
     folds = (
         "as listed; threshold chosen on the other nine"
         if pairs.fold is not None
         else "all pairs of one first person in one fold; threshold chosen on the pairs of the other nine that share "
         "nobody with the fold under test"
     )
-    return {
+    people = {} if fillers is None else {"people": _who(fillers)}
+    return people | {
         "face": "detected at native size; of several the greatest of root of the box's area minus twice the distance "
         "from the picture's centre (pixels); a photograph without a face is listed and is a miss, a pair with one an "
         "error, a non-mated search with one is not counted",
@@ -244,6 +268,14 @@ def _protocol(pairs: PairList) -> dict[str, str]:
         "not quite); of FNIR, for the counts of one mean draw at its threshold: how uncertain the threshold itself "
         "is shows in the lowest and highest draw",
     }
+
+
+def _who(fillers: frozenset[int]) -> str:
+    return (
+        "compared, enrolled as mated and searched for are only people held out of the training of the shipped models "
+        f"(central/holdout.py); galleries are filled from {len(fillers):,} one-photograph people of the rest, "
+        "and everybody held out who is not enrolled is a non-mated search"
+    )
 
 
 def _of(registry: Registry, task: Task) -> list[ModelCard]:

@@ -85,11 +85,17 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faces", required=True, type=Path, metavar="DIR", help="<identity>/<photo>.jpg")
     parser.add_argument("--pairs", type=Path, metavar="CSV", help="columns a, b, mated; drawn from DIR without it")
     parser.add_argument(
+        "--model",
         "--embedder",
         action="append",
         default=[],
+        dest="embedder",
         metavar="NAME",
-        help="only this model; without it all that are here",
+        help="only this embedder, may be repeated; without it all that are here",
+    )
+    parser.add_argument("--detector", default="", metavar="NAME", help="what finds the faces; else the default")
+    parser.add_argument(
+        "--held-out", action="store_true", help="only people that no shipped model was trained on (a rule by name)"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -104,6 +110,8 @@ def _evaluate(arguments: Arguments) -> int:
             pairs=arguments.pairs,
             json_path=arguments.json,
             embedders=arguments.embedder,
+            detector=arguments.detector,
+            only_held_out=arguments.held_out,
             quiet=arguments.quiet,
         )
     )
@@ -111,19 +119,24 @@ def _evaluate(arguments: Arguments) -> int:
 
 
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only these; else all here")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads inside a model")
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
 
 
 def _bench(arguments: Arguments) -> int:
     """Run the device's own bench: the centre does not import what only a box does."""
     options = ["--json", str(arguments.json)] if arguments.json else []
+    options += [word for name in arguments.model for word in ("--model", name)]
+    options += ["--threads", str(arguments.threads)] if arguments.threads else []
     return subprocess.run([sys.executable, "-m", "edge", "bench", *options], check=False).returncode  # noqa: S603
 
 
 def _models_arguments(parser: argparse.ArgumentParser) -> None:
     does = parser.add_subparsers(dest="does", metavar="pull|quantise|list", required=True)
-    pull = does.add_parser("pull", help="fetch the registered models, verified")
-    pull.add_argument("name", nargs="*", help="all of them without a name")
+    pull = does.add_parser("pull", help="fetch models, verified: what the defaults need, unless named")
+    pull.add_argument("name", nargs="*", help="only these")
+    pull.add_argument("--all", action="store_true", help="every model that has a public address")
     pull.add_argument("--mirror", type=Path, metavar="DIR", help="take the files from here, without the internet")
     pull.add_argument("--quiet", action="store_true", help="say nothing of what is already there")
     pull.add_argument("--optional", action="store_true", help="go on without what cannot be reached")
@@ -134,20 +147,24 @@ def _models_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _models(arguments: Arguments) -> int:
-    from edge.faces.fetch import pull
+    from edge.faces.fetch import inventory, pull
     from edge.faces.registry import ModelStore, load_registry
 
     if arguments.does == "pull":
-        pull(arguments.name, mirror=arguments.mirror, quiet=arguments.quiet, optional=arguments.optional)
+        pull(
+            arguments.name,
+            mirror=arguments.mirror,
+            quiet=arguments.quiet,
+            optional=arguments.optional,
+            everything=arguments.all,
+        )
     elif arguments.does == "quantise":
         from central.quantise import run
 
         print(run(arguments.faces, model=arguments.model))
     else:
-        store = ModelStore.default()
-        for card in load_registry().models.values():
-            here = "here" if store.holds(card) else "not here"
-            print(f"{card.name:<20} {card.task.value:<7} {here:<9} {card.licence}; trained on {card.training_data}")
+        for line in inventory(load_registry(), ModelStore.default()):
+            print(line)
     return 0
 
 

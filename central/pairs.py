@@ -60,6 +60,16 @@ def read_pairs(path: Path, photos: Sequence[Photo]) -> PairList:
     return PairList(np.array(rows, np.intp), np.array(mated, np.bool_), fold, f"{len(rows)} pairs as listed")
 
 
+def among(pairs: PairList, photos: Sequence[Photo], kept: Sequence[Photo]) -> PairList:
+    """Return the pairs of which both photographs are kept, as rows of those; folds are made anew."""
+    row_of = {photo.name: i for i, photo in enumerate(kept)}
+    rows = np.array([row_of.get(photo.name, -1) for photo in photos], np.intp)[pairs.rows]
+    whole = (rows >= 0).all(axis=1)
+    if not whole.any():
+        raise OperatorError("no listed pair has both of its people held out", hint="leave --pairs or --held-out away")
+    return PairList(rows[whole], pairs.mated[whole], None, f"{int(whole.sum())} of {pairs.rule}")
+
+
 def draw_pairs(photos: Sequence[Photo]) -> PairList:
     """Draw as many mated as non-mated pairs, at most 3,000 of each, from a fixed seed."""
     person = people_of(photos)

@@ -1,6 +1,7 @@
 """A folder of people's photographs, `<person>/<photo>`, and the templates of the face meant in each."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,12 @@ def people_of(photos: Sequence[Photo]) -> NDArray[np.intp]:
     """Return a number for the person of each photograph (n,), counted from 0 in order."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(photo.person, len(numbers)) for photo in photos], np.intp)
+
+
+def alone(photos: Sequence[Photo]) -> list[Photo]:
+    """Return the photographs that are the only one of their person."""
+    counts = Counter(photo.person for photo in photos)
+    return [photo for photo in photos if counts[photo.person] == 1]
 
 
 def digest_of(photos: Sequence[Photo]) -> str:

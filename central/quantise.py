@@ -77,14 +77,14 @@ class Quantised:
 
 
 def run(faces: Path, *, model: str = "", crops: int = CROPS, quiet: bool = False) -> str:
-    """Quantise an embedder (the registry's first unless named) into the user's store; return what to say."""
+    """Quantise an embedder (the first in floats unless named) into the user's store; return what to say."""
     registry, store, settings = load_registry(), ModelStore.default(), RuntimeSettings()
-    parents = [card for card in registry.models.values() if card.task is Task.EMBED and not card.made_from]
-    finders = [card for card in registry.models.values() if card.task is Task.DETECT]
-    if not parents or not finders:
-        raise OperatorError("the model registry has not both a detector and an embedder")
-    parent = registry.model(model, Task.EMBED) if model else parents[0]
-    finder = open_detector(finders[0], store, settings)
+    embedders = (card for card in registry.models.values() if card.task is Task.EMBED)
+    parents = [registry.model(model, Task.EMBED)] if model else [card for card in embedders if not _small(card)]
+    if not parents:
+        raise OperatorError("the model registry has no embedder that is not quantised already")
+    parent = parents[0]
+    finder = open_detector(registry.wanted("", Task.DETECT, store), store, settings)
     older = registry.models.get(f"{parent.name}{SUFFIX}")
     return quantise(
         parent, faces, store, finder=finder, settings=settings, older=older, crops=crops, quiet=quiet
@@ -106,7 +106,7 @@ def quantise(
 
     `older` is the one made before, whose file it replaces.
     """
-    if parent.made_from:
+    if _small(parent):
         raise OperatorError(f"model {parent.name} is quantised already")
     before = open_embedder(parent, store, settings)
     chips = list(chips_in(photographs_in(faces), finder, crops + COMPARED, quiet=quiet))
@@ -137,6 +137,10 @@ def quantise(
     )
 
 
+def _small(card: ModelCard) -> bool:
+    return bool(card.made_from) or card.input.dtype == "uint8"
+
+
 def _quantised(model: bytes, embedder: Embedder, chips: list[Chips]) -> bytes:
     """Return the int8 model; quantisation works on files, in a folder that goes away."""
     with tempfile.TemporaryDirectory(prefix="sightline-quantise-") as folder:
@@ -159,11 +163,11 @@ def _quantised(model: bytes, embedder: Embedder, chips: list[Chips]) -> bytes:
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
     """Hands crops to the calibration, one by one."""
 
-    def __init__(self, name: str, inputs: Iterator[NDArray[np.float32]]) -> None:
+    def __init__(self, name: str, inputs: Iterator[NDArray[np.generic]]) -> None:
         self._name = name
         self._inputs = inputs
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, NDArray[np.generic]] | None:
         """Return the next input; None at the end."""
         return next(({self._name: array} for array in islice(self._inputs, 1)), None)
 
@@ -179,6 +183,7 @@ def _card_of(parent: ModelCard, model: bytes, chips: list[Chips]) -> ModelCard:
         file=f"{Path(parent.file).stem}{SUFFIX}-{sha256[:12]}.onnx",
         url="",
         sha256=sha256,
+        role="",
         prepare="",
         made_from=parent.sha256,
         calibrated_on=crops.hexdigest(),

@@ -178,22 +178,29 @@ class Searches:
     impostors: Floats
 
 
-def capacity(photos: Photographs, setting: Setting) -> int:
+def capacity(photos: Photographs, setting: Setting, fillers: frozenset[int] = frozenset()) -> int:
     """Return how many people the set has to enrol: the mated share of those photographed often, and the fill."""
     counts = np.bincount(photos.person)
-    return int(MATED_SHARE * int((counts >= setting.needed).sum())) + int((counts == 1).sum())
+    fill = len(fillers) or int((counts == 1).sum())
+    return int(MATED_SHARE * int((counts >= setting.needed).sum())) + fill
 
 
-def searches(photos: Photographs, setting: Setting, seed: int) -> Searches | None:
-    """Draw a gallery and search it; None where the set has too few people for it."""
+def searches(
+    photos: Photographs, setting: Setting, seed: int, fillers: frozenset[int] = frozenset()
+) -> Searches | None:
+    """Draw a gallery and search it; None where the set has too few people for it.
+
+    `fillers`: one-photograph people who fill the gallery and do nothing else; without any, whoever has one
+    photograph may fill it or be searched.
+    """
     rows = _rows_of(photos)
     several = np.array([p for p, own in enumerate(rows) if len(own) >= setting.needed], np.intp)
-    single = np.array([p for p, own in enumerate(rows) if len(own) == 1], np.intp)
+    single = np.array(sorted(fillers) or [p for p, own in enumerate(rows) if len(own) == 1], np.intp)
     draw = np.random.default_rng(seed)
     mated = draw.permutation(several)[: min(int(MATED_SHARE * len(several)), setting.gallery)]
     fill = draw.permutation(single)[: setting.gallery - len(mated)]
     enrolled = set(mated.tolist()) | set(fill.tolist())
-    others = [p for p in range(len(rows)) if p not in enrolled]
+    others = [p for p in range(len(rows)) if p not in enrolled and p not in fillers]
     if len(enrolled) < setting.gallery or not len(mated) or not others:
         return None
     references = [(p, rows[p][: setting.references]) for p in sorted(enrolled)]

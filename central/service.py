@@ -308,8 +308,8 @@ def _address(listener: socket.socket) -> str:
 
 def _embedder(settings: CentreSettings) -> Embedder:
     runtime = RuntimeSettings(provider=settings.models.provider, threads=settings.models.threads)
-    card = load_registry().model(settings.models.embedder, Task.EMBED)
-    return open_embedder(card, ModelStore.default(), runtime)
+    store = ModelStore.default()
+    return open_embedder(load_registry().wanted(settings.models.embedder, Task.EMBED, store), store, runtime)
 
 
 def _alerting_settings(settings: CentreSettings) -> AlertingSettings:

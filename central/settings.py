@@ -25,10 +25,10 @@ class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which registered models the centre uses."""
 
-    detector: str = "yunet-n"
-    """Name in models.yaml; finds the face in an enrolment photograph."""
-    embedder: str = "mobilefacenet"
-    """Name in models.yaml; makes the templates of references and, again, of every candidate."""
+    detector: str = ""
+    """Name in models.yaml, empty for the default there; finds the face in an enrolment photograph."""
+    embedder: str = ""
+    """Name in models.yaml, empty for the default there; makes the templates of references and of every candidate."""
     provider: str = "cpu"
     """Execution provider; one that is missing is an error, never a silent fall-back."""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -37,6 +38,7 @@ Image = NDArray[np.uint8]
 ROUNDS = 25
 FRAMES = 150
 DETECT_AT = ((640, 640), (1280, 736), (1920, 1088))
+COMPARED_AT = (640, 384)
 BATCHES = (1, 4, 16)
 GALLERIES = (1_000, 10_000, 100_000)
 WATCHED = 1_000
@@ -52,19 +54,25 @@ def run(
     say: Callable[[str], None] = print,
     registry: Registry | None = None,
     store: ModelStore | None = None,
+    only: Sequence[str] = (),
+    threads: int | None = None,
     rounds: int = ROUNDS,
     frames: int = FRAMES,
 ) -> Report:
-    """Time every stage and the whole, say the table, and write JSON where asked."""
+    """Time every stage and the whole, say the table, and write JSON where asked.
+
+    All models that are here unless `only` names some; those of the defaults run the pipeline.
+    """
     if json_path is not None and not json_path.absolute().parent.is_dir():
         raise OperatorError(f"cannot write {json_path}: there is no such folder")
-    registry, store, settings = registry or load_registry(), store or ModelStore.default(), RuntimeSettings()
-    detector, embedders = _chosen(registry, store)
-    machine = this_machine(settings, [detector, *embedders], Clock().wall_ms())
+    registry, store = registry or load_registry(), store or ModelStore.default()
+    settings = RuntimeSettings(threads=threads) if threads else RuntimeSettings()
+    detectors, embedders = (_chosen(registry, store, task, only) for task in Task)
+    machine = this_machine(settings, [*detectors, *embedders], Clock().wall_ms())
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder:
         _progress("making the scene")
         video = make_scene(Path(folder) / "scene.mp4", frames)
-        models = _Models(detector, embedders, store, settings)
+        models = _Models(detectors, embedders, store, settings)
         stages, ratios = _time_stages(models, video, rounds)
         whole = _time_pipeline(models, video)
     for each in whole:
@@ -137,9 +145,9 @@ class _Counting(Embedder):
 
 @dataclass
 class _Models:
-    """The models under measurement, each loaded once."""
+    """The models under measurement, each loaded once; the first of a task runs the pipeline."""
 
-    detector: ModelCard
+    detectors: Sequence[ModelCard]
     embedders: Sequence[ModelCard]
     store: ModelStore
     settings: RuntimeSettings
@@ -156,9 +164,14 @@ def _time_stages(models: _Models, video: Path, rounds: int) -> tuple[list[StageT
     pictures = iter(source)
     scene = next(pictures).frame().image
     stages: dict[str, Stage] = {"decode 1920x1080 to BGR": lambda: next(pictures).frame()}
-    detector = Detector(models.detector, models.session(models.detector))
-    for width, height in DETECT_AT:
-        stages[f"detect {width}x{height}"] = partial(detector.detect, _sized(scene, width, height))
+    small = _sized(scene, *COMPARED_AT)
+    for card in models.detectors:
+        stages[f"detect {_side(COMPARED_AT)}, {card.name}"] = partial(
+            Detector(card, models.session(card)).detect, small
+        )
+    first = Detector(models.detectors[0], models.session(models.detectors[0]))
+    for size in DETECT_AT:
+        stages[f"detect {_side(size)}"] = partial(first.detect, _sized(scene, *size))
     stages["track, 10 faces"] = _tracking()
     faces = faces_at(0)
     chip = align(scene, faces.landmarks[0])
@@ -169,49 +182,51 @@ def _time_stages(models: _Models, video: Path, rounds: int) -> tuple[list[StageT
         embedder = Embedder(card, models.session(card))
         for batch in BATCHES:
             stages[f"embed, batch {batch}, {card.name}"] = partial(embedder.embed, chips[:batch])
-    for size in GALLERIES:
-        gallery, probe = _gallery(size, models.embedders[0].dimension), _units(1, models.embedders[0].dimension)[0]
-        stages[f"search, gallery {size:,}"] = partial(gallery.best, probe)
+    for people in GALLERIES:
+        gallery, probe = _gallery(people, models.embedders[0].dimension), _units(1, models.embedders[0].dimension)[0]
+        stages[f"search, gallery {people:,}"] = partial(gallery.best, probe)
     times = interleaved(stages, rounds, time.perf_counter)
     source.close()
     told = [
         StageTime(name, 1000 * float(np.median(taken)), 1000 * float(np.quantile(taken, 0.9)), rounds)
         for name, taken in times.items()
     ]
-    return told, _ratios(times, models.embedders)
+    return told, _ratios(times, models)
 
 
-def _ratios(times: dict[str, list[float]], embedders: Sequence[ModelCard]) -> dict[str, float]:
+def _ratios(times: dict[str, list[float]], models: _Models) -> dict[str, float]:
     ratios = {}
 
     def compare(one: str, other: str, told: str, scale: float = 1.0) -> None:
         ratios[told] = float(np.median(np.array(times[one]) / np.array(times[other]))) / scale
 
-    small, *larger = (f"detect {width}x{height}" for width, height in DETECT_AT)
+    for one, other in combinations(sorted(models.detectors, key=_shipped_first), 2):
+        at = f"detect {_side(COMPARED_AT)}"
+        compare(f"{at}, {one.name}", f"{at}, {other.name}", f"{at}, {one.name} over {other.name}")
+    small, *larger = (f"detect {_side(size)}" for size in DETECT_AT)
     for size in larger:
         compare(size, small, f"{size} over {small.removeprefix('detect ')}")
-    first = embedders[0].name
-    for card in embedders:
+    for card in models.embedders:
         for batch in BATCHES[1:]:
-            one, many = f"embed, batch 1, {card.name}", f"embed, batch {batch}, {card.name}"
-            compare(many, one, f"embed, a face in a batch of {batch} over alone, {card.name}", batch)
-        for batch in BATCHES if card.name != first else ():
-            compare(
-                f"embed, batch {batch}, {first}",
-                f"embed, batch {batch}, {card.name}",
-                f"embed, batch {batch}, {first} over {card.name}",
-            )
+            alone, many = f"embed, batch 1, {card.name}", f"embed, batch {batch}, {card.name}"
+            compare(many, alone, f"embed, a face in a batch of {batch} over alone, {card.name}", batch)
+    for one, other in combinations(sorted(models.embedders, key=_shipped_first), 2):
+        for batch in BATCHES:
+            at = f"embed, batch {batch}"
+            compare(f"{at}, {one.name}", f"{at}, {other.name}", f"{at}, {one.name} over {other.name}")
     return ratios
 
 
 def _time_pipeline(models: _Models, video: Path) -> list[PipelineTime]:
     """Run the straight line over the scene with each embedder, frame by frame in turns."""
-    seeing = models.session(models.detector)
+    seeing = models.session(models.detectors[0])
     gallery = _gallery(WATCHED, models.embedders[0].dimension)
     lines = []
     for card in models.embedders:
         embedder = _Counting(card, models.session(card))
-        lines.append((embedder, Pipeline(_Placed(models.detector, seeing), embedder, gallery), models.session(card)))
+        lines.append(
+            (embedder, Pipeline(_Placed(models.detectors[0], seeing), embedder, gallery), models.session(card))
+        )
     decode_s, count = 0.0, 0
     process_s, inference_s = [0.0] * len(lines), [0.0] * len(lines)
     source = VideoFile(video, loop=False, began_at_ms=0, clock=Clock())
@@ -244,14 +259,15 @@ def _time_pipeline(models: _Models, video: Path) -> list[PipelineTime]:
     ]
 
 
-def _chosen(registry: Registry, store: ModelStore) -> tuple[ModelCard, list[ModelCard]]:
-    """Return the registry's first detector, its first embedder, and what was made of that and is here."""
-    detectors = [card for card in registry.models.values() if card.task is Task.DETECT]
-    embedders = [card for card in registry.models.values() if card.task is Task.EMBED]
-    if not detectors or not embedders:
-        raise OperatorError("the model registry has not both a detector and an embedder")
-    made = [card for card in embedders[1:] if card.made_from == embedders[0].sha256 and store.holds(card)]
-    return detectors[0], [embedders[0], *made]
+def _chosen(registry: Registry, store: ModelStore, task: Task, only: Sequence[str]) -> list[ModelCard]:
+    """Return the models of a task under measurement: the default first, then all that are here, unless named."""
+    cards = [card for card in registry.models.values() if card.task is task]
+    if unknown := sorted(set(only) - registry.models.keys()):
+        raise OperatorError(f"no model {unknown[0]!r} in the registry", hint=f"known: {', '.join(registry.models)}")
+    if named := [card for card in cards if card.name in only]:
+        return named
+    first = registry.wanted("", task, store)
+    return [first] if only else [first, *(card for card in cards if card != first and store.has(card))]
 
 
 def _tracking() -> Stage:
@@ -267,6 +283,15 @@ def _tracking() -> Stage:
         return tracker.update(boxes.astype(np.float32), scores, index * 1000 // FPS)
 
     return step
+
+
+def _shipped_first(card: ModelCard) -> bool:
+    """Sort so that a ratio says how what ships stands to what it learned from and to what was made of that."""
+    return not card.shipped
+
+
+def _side(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _sized(image: Image, width: int, height: int) -> Image:

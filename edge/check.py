@@ -6,6 +6,7 @@ What a technician on a ladder runs before coming down. It changes nothing but to
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +15,9 @@ from edge.config import Config, load_config
 from edge.errors import SightlineError, WorldError
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
-from edge.faces.registry import ModelStore, Task, load_registry
+from edge.faces.golden import prove
+from edge.faces.registry import ModelCard, ModelStore, Task, load_registry
+from edge.faces.runtime import RuntimeSettings, open_session
 from edge.outbox import Outbox
 from edge.service import Home, public_keys
 from edge.watchlist import open_watchlist
@@ -27,11 +30,12 @@ DIAL_WAIT_S = 5.0
 def check(path: Path, say: Callable[[str], None]) -> int:
     """Try everything and say how it went; 0 where all is well, else the exit code of the first trouble."""
     config = load_config(path)
-    say(f"ok    configuration  {path}: device {config.device.id}, camera {config.camera.id}")
+    say(f"ok    configuration   {path}: device {config.device.id}, camera {config.camera.id}")
     probes: tuple[tuple[str, Callable[[Config], str]], ...] = (
         ("keys", _keys),
         ("outbox", _outbox),
-        ("models", _models),
+        *((f"model {task.value}", partial(_model, task=task)) for task in Task),
+        *((f"form {card.name}", partial(_form, card=card)) for card in _other_forms(config)),
         ("watchlist", _watchlist),
         ("camera", _camera),
         ("centre", _centre),
@@ -39,9 +43,9 @@ def check(path: Path, say: Callable[[str], None]) -> int:
     first = 0
     for name, probe in probes:
         try:
-            say(f"ok    {name:<13}  {probe(config)}")
+            say(f"ok    {name:<14}  {probe(config)}")
         except SightlineError as error:
-            say(f"FAIL  {name:<13}  {error}")
+            say(f"FAIL  {name:<14}  {error}")
             first = first or error.exit_code
     return first
 
@@ -57,11 +61,36 @@ def _outbox(config: Config) -> str:
         return f"{path}: {outbox.count()} waiting, {outbox.shed()} ever dropped"
 
 
-def _models(config: Config) -> str:
-    registry, store, models = load_registry(), ModelStore.default(), config.models
-    open_detector(registry.model(models.detector, Task.DETECT), store, models.runtime)
-    open_embedder(registry.model(models.embedder, Task.EMBED), store, models.runtime)
-    return f"{models.detector} and {models.embedder} verified and loaded, provider {models.runtime.provider}"
+def _chosen(config: Config, task: Task) -> ModelCard:
+    name = config.models.detector if task is Task.DETECT else config.models.embedder
+    return load_registry().wanted(name, task, ModelStore.default())
+
+
+def _model(config: Config, task: Task) -> str:
+    """Load what is configured, which tries it with its golden pictures where it has any."""
+    card, store, runtime = _chosen(config, task), ModelStore.default(), config.models.runtime
+    if task is Task.DETECT:
+        open_detector(card, store, runtime)
+    else:
+        open_embedder(card, store, runtime)
+    return f"{card.name} ({card.file}) verified and {_tried(card, store, runtime)}, provider {runtime.provider}"
+
+
+def _other_forms(config: Config) -> list[ModelCard]:
+    """Return the models that came with the program and are not what is configured."""
+    chosen = {_chosen(config, task).name for task in Task}
+    return [card for card in load_registry().models.values() if card.golden and card.name not in chosen]
+
+
+def _form(config: Config, card: ModelCard) -> str:
+    """Load a model on the processor: other providers may not know its form."""
+    runtime = RuntimeSettings(threads=config.models.runtime.threads)
+    return f"{card.file} verified and {_tried(card, ModelStore.default(), runtime)}, not in use"
+
+
+def _tried(card: ModelCard, store: ModelStore, runtime: RuntimeSettings) -> str:
+    session = open_session(card, store, runtime)
+    return f"right within {100 * prove(session, card, store):.2f} %" if card.golden else "loaded, no golden file"
 
 
 def _watchlist(config: Config) -> str:
@@ -70,7 +99,7 @@ def _watchlist(config: Config) -> str:
         sealing.make_or_load(Home(Path(config.device.state)).sealing_key),
         author=config.centre.sealing_key,
         device=config.device.id,
-        model_sha256=load_registry().model(config.models.embedder, Task.EMBED).sha256,
+        model_sha256=_chosen(config, Task.EMBED).template_identity,
         now_ms=time.time_ns() // 1_000_000,
     )
     left_h = (watchlist.expires_at_ms - time.time_ns() // 1_000_000) / 3_600_000

@@ -18,8 +18,10 @@ from edge.written import read
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which registered models run, and how."""
 
-    detector: str = "yunet-n"
-    embedder: str = "mobilefacenet"
+    detector: str = ""
+    """Name in models.yaml; empty: the default there."""
+    embedder: str = ""
+    """Name in models.yaml; empty: the default there. It must be the one that the watchlist was made with."""
     runtime: RuntimeSettings = RuntimeSettings()
 
 

@@ -115,7 +115,7 @@ class Watch:
     def __init__(self, config: Config, outbox: Outbox, key: sealing.SealingKey) -> None:
         registry, store = load_registry(), ModelStore.default()
         models = config.models
-        embedder = open_embedder(registry.model(models.embedder, Task.EMBED), store, models.runtime)
+        embedder = open_embedder(registry.wanted(models.embedder, Task.EMBED, store), store, models.runtime)
         self._config = config
         self._outbox = outbox
         self._watchlist: Watchlist = open_watchlist(
@@ -127,7 +127,7 @@ class Watch:
             now_ms=_now_ms(),
         )
         self._pipeline = Pipeline(
-            open_detector(registry.model(models.detector, Task.DETECT), store, models.runtime),
+            open_detector(registry.wanted(models.detector, Task.DETECT, store), store, models.runtime),
             embedder,
             self._watchlist.gallery,
             config.pipeline,

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import OperatorError
+from edge.faces.decoding import decoded, outputs_of
 from edge.faces.geometry import suppress
 from edge.faces.registry import ModelCard, ModelStore
 from edge.faces.runtime import RuntimeSettings, Session, open_session
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-STRIDES = (8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,11 @@ NOBODY = Faces(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np
 
 
 class Detector:
-    """A detector of the YuNet family: anchor-free, three strides, padded to multiples of 32."""
+    """A detector that is free of anchors: three strides, pictures padded to multiples of the greatest."""
 
     def __init__(self, card: ModelCard, session: Session) -> None:
         self._card = card
         self._session = session
-        self._outputs = {name: i for i, name in enumerate(session.outputs)}
 
     def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
         """Find faces in a (h,w,3) uint8 BGR picture, shrunk for the search to at most `max_side` pixels."""
@@ -71,9 +70,9 @@ class Detector:
 
     def _search(self, image: Image) -> Faces:
         array = self._as_input(image)
-        raw = self._session.run(array)
+        raw = dict(zip(self._session.outputs, self._session.run(array), strict=True))
         width = array.shape[3] if self._card.input.layout == "NCHW" else array.shape[2]
-        found = [self._decode(raw, stride, width // stride) for stride in STRIDES]
+        found = decoded(raw, self._card, width)
         faces = Faces(
             np.concatenate([f.boxes for f in found]),
             np.concatenate([f.landmarks for f in found]),
@@ -81,45 +80,49 @@ class Detector:
         )
         return faces.only(suppress(faces.boxes, faces.scores, self._card.nms_iou)) if len(faces) else NOBODY
 
-    def _as_input(self, image: Image) -> Floats:
-        """Pad right and bottom, then scale, order and lay out as the card says."""
+    def _as_input(self, image: Image) -> NDArray[np.generic]:
+        """Pad right and bottom, then order, scale and lay out as the card says."""
         wants = self._card.input
-        multiple = wants.multiple_of
-        height, width = image.shape[:2]
-        planes = np.zeros((3, -(-height // multiple) * multiple, -(-width // multiple) * multiple), np.float32)
-        # Plane by plane: a quarter of the time of converting and then transposing the whole.
+        height, width = (-(-side // wants.multiple_of) * wants.multiple_of for side in image.shape[:2])
+        if wants.layout == "NCHW":
+            return self._as_planes(image, height, width)
+        if wants.dtype == "uint8":
+            return _ordered(_padded(image, height, width), wants.colour)[None]
+        return np.ascontiguousarray(self._as_planes(image, height, width).transpose(0, 2, 3, 1))
+
+    def _as_planes(self, image: Image, height: int, width: int) -> NDArray[np.generic]:
+        """Return (1,3,height,width), plane by plane: a quarter of the time of converting and then transposing."""
+        wants = self._card.input
+        planes = np.zeros((3, height, width), wants.dtype)
         colours = cv2.split(image) if wants.colour == "BGR" else cv2.split(image)[::-1]
         for plane, colour, mean, std in zip(planes, colours, wants.mean, wants.std, strict=True):
-            plane[:height, :width] = colour
-            if (wants.divide_by, mean, std) != (1, 0, 1):
+            plane[: image.shape[0], : image.shape[1]] = colour
+            if wants.dtype != "uint8" and (wants.divide_by, mean, std) != (1, 0, 1):
                 np.divide(plane, wants.divide_by * std, out=plane)
                 np.subtract(plane, mean / std, out=plane)
-        return planes[None] if wants.layout == "NCHW" else np.ascontiguousarray(planes.transpose(1, 2, 0)[None])
-
-    def _decode(self, raw: object, stride: int, columns: int) -> Faces:
-        """Decode one stride: score sqrt(cls * obj); priors at (column * stride, row * stride), no half offset."""
-        cls, obj, bbox, kps = (
-            np.asarray(raw[self._outputs[f"{part}_{stride}"]])[0]  # type: ignore[index]
-            for part in ("cls", "obj", "bbox", "kps")
-        )
-        scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-        kept = np.flatnonzero(scores >= self._card.score_threshold)
-        if not len(kept):
-            return NOBODY
-        priors = np.stack([kept % columns, kept // columns], axis=1).astype(np.float32) * stride
-        centres = priors + bbox[kept, :2] * stride
-        sizes = np.exp(bbox[kept, 2:]) * stride
-        landmarks = priors[:, None] + kps[kept].reshape(-1, 5, 2) * stride
-        boxes = np.concatenate([centres - sizes / 2, sizes], axis=1)
-        return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), scores[kept].astype(np.float32))
+        return planes[None]
 
 
 def open_detector(card: ModelCard, store: ModelStore, settings: RuntimeSettings) -> Detector:
     """Load a registered detector."""
     session = open_session(card, store, settings)
-    needed = {f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in STRIDES}
-    if card.decode != "yunet" or not needed <= set(session.outputs):
+    needed = outputs_of(card.decode)
+    if not needed or not needed <= set(session.outputs):
         raise OperatorError(
-            f"model {card.name} has not the outputs of a YuNet detector", hint="see models/models.yaml"
+            f"model {card.name} has not the outputs of a {card.decode or 'face'} detector",
+            hint="see models/models.yaml",
         )
     return Detector(card, session)
+
+
+def _padded(image: Image, height: int, width: int) -> Image:
+    if image.shape[:2] == (height, width):
+        return image
+    below, beside = height - image.shape[0], width - image.shape[1]
+    return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(0, 0, 0)), np.uint8)
+
+
+def _ordered(image: Image, colour: str) -> Image:
+    if colour == "BGR":
+        return np.ascontiguousarray(image)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -11,7 +11,7 @@ from edge.faces.runtime import RuntimeSettings, Session, open_session
 class Embedder:
     """A model that turns aligned chips into templates.
 
-    `model_sha256` is the registered file's: templates of two models are never compared.
+    `model_sha256` is what its templates are marked with: templates of two models are never compared.
     """
 
     def __init__(self, card: ModelCard, session: Session) -> None:
@@ -20,7 +20,7 @@ class Embedder:
         self._gain = 1 / (np.array(card.input.std, np.float32) * np.float32(card.input.divide_by))
         self._session = session
         self._name = card.name
-        self.model_sha256 = card.sha256
+        self.model_sha256 = card.template_identity
         self.dimension = card.dimension
 
     def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -38,11 +38,14 @@ class Embedder:
             raise IntegrityError(f"model {self._name} gave embeddings that are not numbers", hint="run: edge check")
         return np.asarray(raw / lengths, np.float32)
 
-    def as_input(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def as_input(self, chips: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Return (n,112,112,3) uint8 BGR chips ordered, scaled and laid out as the card says."""
         values = chips[..., ::-1] if self._input.colour == "RGB" else chips
+        channels_first = self._input.layout == "NCHW"
+        if self._input.dtype == "uint8":
+            return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if channels_first else values)
         scaled = np.asarray((values.astype(np.float32) - self._mean) * self._gain, np.float32)
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if self._input.layout == "NCHW" else scaled
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if channels_first else scaled
 
 
 def open_embedder(card: ModelCard, store: ModelStore, settings: RuntimeSettings) -> Embedder:

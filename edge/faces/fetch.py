@@ -5,6 +5,7 @@ httpx is imported when something must come over the network, so that a box with 
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import IntegrityError, OperatorError, WorldError
@@ -23,37 +24,72 @@ def pull(
     mirror: Path | None = None,
     quiet: bool = False,
     optional: bool = False,
+    everything: bool = False,
     say: Callable[[str], None] = print,
     store: ModelStore | None = None,
     registry: Registry | None = None,
 ) -> None:
-    """Fill a store, the user's by default, with models, all registered ones unless named; say a line for each.
+    """Fill a store, the user's by default, with models and say a line for each.
 
-    `quiet` keeps still about models that are already there. With `optional`, one that cannot be reached is
-    said and passed over; one that is not what was registered is an error all the same.
+    Those that are named; or `everything` that has a public address; or without either what the defaults need,
+    where a preferred model that cannot be reached is passed over if another default is here. `quiet` keeps still
+    about models that are already there. With `optional`, any that cannot be reached is said and passed over; one
+    that is not what was registered is an error all the same.
     """
     store = _with_mirror(store or ModelStore.default(), mirror)
     registry = registry or load_registry()
-    cards = [_named(registry.models, name) for name in names] or [c for c in registry.models.values() if c.url]
-    for card in cards:
+    for card, spare in _wanted(registry, store, names, everything=everything):
         if store.holds(card):
             if not quiet:
-                say(_line(card, store, "already there"))
+                say(_line(card, store, "comes with the program" if card.shipped else "already there"))
             continue
         try:
             way = obtain(card, store, progress=None if quiet else _on_terminal(card))
         except (WorldError, OperatorError) as error:
-            if not optional:
+            if not optional and not spare:
                 raise
             say(f"{card.name}: left out: {error}")
         else:
             say(_line(card, store, way))
 
 
+def _wanted(
+    registry: Registry, store: ModelStore, names: Sequence[str], *, everything: bool
+) -> list[tuple[ModelCard, bool]]:
+    """Return the models to bring, and of each whether there is another in its place."""
+    if names:
+        return [(_named(registry.models, name), False) for name in names]
+    if everything:
+        return [(card, False) for card in registry.models.values() if card.url]
+    wanted = []
+    for task in {card.task: None for card in registry.models.values()}:
+        first, *others = registry.preferred(task)
+        if first.made_from:
+            continue
+        wanted.append((first, any(store.holds(card) for card in others)))
+    return wanted
+
+
+def inventory(registry: Registry, store: ModelStore) -> list[str]:
+    """Return a line for each registered model: what for, whether it is here, whether it is a default."""
+    lines = []
+    for card in registry.models.values():
+        here = "shipped" if card.shipped else "in the store"
+        place = here if store.holds(card) else "missing"
+        default = "default" if registry.wanted("", card.task, store).name == card.name else card.role
+        lines.append(
+            f"{card.name:<24} {card.task.value:<7} {place:<13} {default:<8} {card.licence}; trained on "
+            f"{card.training_data}"
+        )
+    return lines
+
+
 def obtain(card: ModelCard, store: ModelStore, *, progress: Progress | None = None) -> str:
     """Bring a model into the store, mirrors first, and return the way it came."""
     if store.take_from_mirror(card):
         return "from mirror"
+    if card.shipped:
+        raise OperatorError(f"model {card.name} should have come with the program", hint="install Sightline again")
     if not card.url:
         raise OperatorError(
             f"model {card.name} has no public address", hint="it is made by: sightline models quantise"
@@ -101,7 +137,7 @@ def _with_mirror(store: ModelStore, mirror: Path | None) -> ModelStore:
         return store
     if not mirror.is_dir():
         raise OperatorError(f"the mirror {mirror} is no folder")
-    return ModelStore(store.folder, (mirror, *store.mirrors))
+    return replace(store, mirrors=(mirror, *store.mirrors))
 
 
 def _named(models: dict[str, ModelCard], name: str) -> ModelCard:
@@ -111,7 +147,7 @@ def _named(models: dict[str, ModelCard], name: str) -> ModelCard:
 
 
 def _line(card: ModelCard, store: ModelStore, way: str) -> str:
-    size = (store.folder / card.file).stat().st_size
+    size = store.place(card).stat().st_size
     return f"{card.name}: {way}, {size / 1e6:.2f} MB, {card.licence}, trained on {card.training_data}"
 
 

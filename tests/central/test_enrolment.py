@@ -191,7 +191,7 @@ def test_with_the_real_models_a_press_photograph_is_enrolled_and_found_again(sto
     if not faces.is_dir():
         pytest.skip(f"no development photographs at {faces}")
     registry, models = load_registry(), ModelStore.default()
-    cards = registry.model("yunet-n", Task.DETECT), registry.model("mobilefacenet", Task.EMBED)
+    cards = registry.wanted("", Task.DETECT, models), registry.wanted("", Task.EMBED, models)
     try:
         for card in cards:
             models.path(card)

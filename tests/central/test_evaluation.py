@@ -8,7 +8,8 @@ import pytest
 
 from central.accuracy import Report, table
 from central.evaluation import evaluate, write_json
-from central.pairs import draw_pairs, read_pairs
+from central.holdout import held_out
+from central.pairs import among, draw_pairs, read_pairs
 from central.photographs import BATCH, chips_in, digest_of, meant, photographs_in, templates_of
 from edge.errors import OperatorError
 from edge.faces.detect import Faces
@@ -69,6 +70,38 @@ def test_open_set_points_have_the_promised_keys_and_counts(tmp_path: Path) -> No
     assert (told[0]["gallery"], told[0]["mated"], told[0]["non_mated"]) == (500, 42, 18 * 2 + 520 - 458)
     assert [point["fpir"] for point in told] == [0.1]  # of 98 searches, 1 in 100 is less than one
     assert any("FPIR 0.01 is below one of 98" in line for line in report.left_out)
+
+
+def test_held_out_people_alone_are_tested_and_the_others_only_fill_the_gallery(tmp_path: Path) -> None:
+    folder = people_in(tmp_path, [2] * 200 + [1] * 700)
+    people = {person.name: len(list(person.iterdir())) for person in folder.iterdir()}
+    tested = {name: count for name, count in people.items() if held_out(name)}
+    several = sum(count == 2 for count in tested.values())
+    fillers = sum(count == 1 for name, count in people.items() if not held_out(name))
+    report = evaluate(models(), folder, only_held_out=True, quiet=True)
+    point = report.open_set[0]
+    mated = int(0.7 * several)
+    assert (point.gallery, point.mated) == (500, mated)
+    assert point.non_mated == sum(tested.values()) - 2 * mated
+    assert report.verification.mated == several
+    assert report.data.people == len(tested) + fillers
+    assert f"filled from {fillers:,} one-photograph people of the rest" in table(report)
+
+
+def test_of_listed_pairs_those_of_held_out_people_are_kept(faces: Path, tmp_path: Path) -> None:
+    lines = ["a,b,mated"]
+    for person in range(40):
+        a = f"person_{person:04}/0000.png"
+        lines += [f"{a},person_{person:04}/000{i}.png,1" for i in (1, 2, 3)]
+        lines += [f"{a},person_{(person + i) % 40:04}/0001.png,0" for i in range(1, 40)]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    tested = sum(held_out(f"person_{person:04}") for person in range(40))
+    photos = photographs_in(faces)
+    kept = among(read_pairs(tmp_path / "pairs.csv", photos), photos, [p for p in photos if held_out(p.person)])
+    assert int(kept.mated.sum()) == 3 * tested
+    assert int((~kept.mated).sum()) == tested * (tested - 1)
+    with pytest.raises(OperatorError, match="has both of its people held out"):
+        among(read_pairs(tmp_path / "pairs.csv", photos), photos, [])
 
 
 def test_the_table_tells_every_rate_with_its_interval_and_the_protocol(report: Report) -> None:

@@ -26,7 +26,8 @@ READY_S = 60.0
 @pytest.fixture(autouse=True)
 def _models() -> None:
     try:
-        ModelStore.default().path(load_registry().model("mobilefacenet", Task.EMBED))
+        store = ModelStore.default()
+        store.path(load_registry().wanted("", Task.EMBED, store))
     except OperatorError as error:
         pytest.skip(str(error))
 
@@ -184,9 +185,12 @@ def test_sealing_a_watchlist_for_a_stranger_is_refused_and_writes_nothing(tmp_pa
 
 
 def test_a_missing_model_is_one_clear_line(tmp_path: Path) -> None:
+    public = next(c for c in load_registry().models.values() if c.task is Task.EMBED and c.url)
+    config = tmp_path / "centre.yaml"
+    config.write_text(f"models: {{embedder: {public.name}}}\n")
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "SIGHTLINE_MIRROR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "central", "serve", "--state", str(tmp_path / "centre")],
+        [sys.executable, "-m", "central", "serve", "--state", str(tmp_path / "centre"), "--config", str(config)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -194,5 +198,5 @@ def test_a_missing_model_is_one_clear_line(tmp_path: Path) -> None:
         env=environment,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("sightline: model mobilefacenet")
-    assert done.stderr.endswith("sightline models pull\n")
+    assert done.stderr.startswith(f"sightline: model {public.name}")
+    assert done.stderr.endswith(f"sightline models pull {public.name}\n")

@@ -28,13 +28,13 @@ class Scene:
 
 @pytest.fixture(scope="session")
 def models() -> None:
-    """Skip where the public models can be had neither from the store nor from a mirror."""
+    """Skip where the default models neither came with the program nor can be had without a download."""
     registry, store = load_registry(), ModelStore.default()
     try:
-        store.path(registry.model("yunet-n", Task.DETECT))
-        store.path(registry.model("mobilefacenet", Task.EMBED))
+        for task in Task:
+            store.path(registry.wanted("", task, store))
     except SightlineError as error:
-        pytest.skip(f"the public models are not here: {error}")
+        pytest.skip(f"the default models are not here: {error}")
 
 
 @pytest.fixture

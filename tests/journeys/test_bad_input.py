@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from edge.faces.registry import ModelStore, Task, load_registry
+from edge.faces.registry import ModelCard, ModelStore, Task, load_registry
 from tests.edge.test_config import GOOD
 from tests.journeys.conftest import Scene
 
@@ -95,28 +94,34 @@ def test_a_photograph_without_a_face_and_one_with_two(tmp_path: Path, scene: Sce
         assert reason in said
 
 
-def with_model(tmp_path: Path, change: object) -> dict[str, str]:
-    """Return an environment whose model store holds a detector that is not what was registered."""
-    store, card = ModelStore.default(), load_registry().model("yunet-n", Task.DETECT)
-    folder = tmp_path / "cache" / "sightline" / "models"
-    folder.mkdir(parents=True)
-    for file in store.folder.glob("*.onnx"):
-        shutil.copy(file, folder)
-    data = (folder / card.file).read_bytes()
-    (folder / card.file).write_bytes(data[:1000] if change == "truncated" else data[:-1] + b"!")
-    return {"XDG_CACHE_HOME": str(tmp_path / "cache"), "SIGHTLINE_MIRROR": str(tmp_path)}
+def public_detector(tmp_path: Path) -> tuple[ModelCard, Path]:
+    """Return a registered detector that has to be fetched, and settings that ask for it."""
+    store = ModelStore.default()
+    card = next(c for c in load_registry().models.values() if c.task is Task.DETECT and c.url)
+    if not store.has(card):
+        pytest.skip(f"model {card.name} is not here: sightline models pull {card.name}")
+    settings = tmp_path / "centre.yaml"
+    settings.write_text(f"models: {{detector: {card.name}}}\n")
+    return card, settings
 
 
 @pytest.mark.parametrize("change", ["truncated", "altered"])
 def test_a_model_that_is_not_what_was_registered_is_not_run(tmp_path: Path, scene: Scene, change: str) -> None:
-    words = ("central", "enrol", str(scene.references), "--state", str(tmp_path / "state"))
-    one_line(words, 5, "yunet-n", "not the registered file", "sightline models pull", **with_model(tmp_path, change))
+    card, settings = public_detector(tmp_path)
+    data = ModelStore.default().path(card).read_bytes()
+    folder = tmp_path / "cache" / "sightline" / "models"
+    folder.mkdir(parents=True)
+    (folder / card.file).write_bytes(data[:1000] if change == "truncated" else data[:-1] + b"!")
+    words = ("central", "enrol", str(scene.references), "--state", str(tmp_path / "state"), "--config", str(settings))
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "SIGHTLINE_MIRROR": str(tmp_path)}
+    one_line(words, 5, card.name, "not the registered file", "sightline models pull", **environment)
 
 
 def test_a_model_that_cannot_be_had_says_how_to_get_it(tmp_path: Path, scene: Scene) -> None:
-    words = ("central", "enrol", str(scene.references), "--state", str(tmp_path / "state"))
+    card, settings = public_detector(tmp_path)
+    words = ("central", "enrol", str(scene.references), "--state", str(tmp_path / "state"), "--config", str(settings))
     environment = {"XDG_CACHE_HOME": str(tmp_path / "empty"), "SIGHTLINE_MIRROR": str(tmp_path)}
-    one_line(words, 2, "is not here", "sightline models pull", **environment)
+    one_line(words, 2, card.name, "is not here", f"sightline models pull {card.name}", **environment)
 
 
 def test_an_unknown_key_in_the_box_s_configuration(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ class Public:
     settings: RuntimeSettings
 
     def cards(self, task: Task) -> Sequence[ModelCard]:
-        return [card for card in self.registry.models.values() if card.task is task]
+        """Return the public models of a task and what was made of them here."""
+        return [card for card in self.registry.models.values() if card.task is task and not card.shipped]
 
     def detector(self) -> Detector:
         return open_detector(self.cards(Task.DETECT)[0], self.store, self.settings)

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.errors import OperatorError
-from edge.faces.detect import STRIDES, Detector, Faces, open_detector
+from edge.faces.decoding import STRIDES
+from edge.faces.detect import Detector, Faces, open_detector
 from edge.faces.registry import Input, ModelCard, Task
 from tests.edge.faces.conftest import Public
 from tests.edge.faces.making import Handmade
@@ -131,5 +132,5 @@ def test_faces_whose_arrays_do_not_fit_are_refused_with_both_shapes() -> None:
 
 
 def test_an_embedder_does_not_open_as_a_detector(public: Public) -> None:
-    with pytest.raises(OperatorError, match="has not the outputs of a YuNet detector"):
+    with pytest.raises(OperatorError, match="has not the outputs of a face detector"):
         open_detector(public.cards(Task.EMBED)[0], public.store, public.settings)

@@ -9,8 +9,8 @@ from threading import Thread
 import pytest
 
 from edge.errors import IntegrityError, OperatorError, WorldError
-from edge.faces.fetch import fetch, obtain, pull
-from edge.faces.registry import ModelCard, ModelStore, Registry
+from edge.faces.fetch import fetch, inventory, obtain, pull
+from edge.faces.registry import ModelCard, ModelStore, Registry, Task
 from tests.edge.faces.making import card_for, names_in
 
 MODEL = bytes(range(256)) * 4000
@@ -119,7 +119,7 @@ def test_pull_says_a_line_for_each_model_how_it_came_its_size_and_licence(site: 
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "second.onnx").write_bytes(MODEL)
     store, said = ModelStore(tmp_path / "store"), list[str]()
-    pull(mirror=tmp_path / "mirror", store=store, registry=registry_of(*cards), say=said.append)
+    pull(mirror=tmp_path / "mirror", store=store, registry=registry_of(*cards), say=said.append, everything=True)
     assert said == [
         "first: fetched, 1.02 MB, Apache-2.0, trained on none",
         "second: from mirror, 1.02 MB, Apache-2.0, trained on none",
@@ -166,6 +166,34 @@ def test_pull_refuses_a_name_nobody_knows_and_a_mirror_that_is_none(site: Site, 
 
 def test_pull_does_not_ask_for_models_that_are_made_here(tmp_path: Path) -> None:
     said = list[str]()
-    made = card_for(MODEL, sha256=hashlib.sha256(b"lost").hexdigest())
+    made = card_for(MODEL, sha256=hashlib.sha256(b"lost").hexdigest(), made_from="0" * 64)
     pull(store=ModelStore(tmp_path), registry=registry_of(made), say=said.append)
     assert not said
+
+
+def test_pull_asks_for_nothing_where_the_default_comes_with_the_program(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "store", (), tmp_path)
+    (tmp_path / "ours.onnx").write_bytes(MODEL)
+    ours = card_for(MODEL, name="ours", file="ours.onnx", shipped=True)
+    public = card_for(b"other", name="public", url="http://127.0.0.1:9/tiny.onnx")
+    registry = Registry(models={"public": public, "ours": ours}, defaults={Task.EMBED: ("ours", "public")})
+    said = list[str]()
+    pull(store=store, registry=registry, say=said.append)
+    assert said == ["ours: comes with the program, 1.02 MB, Apache-2.0, trained on none"]
+
+
+def test_pull_passes_over_a_preferred_model_that_cannot_be_reached_where_another_is_here(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "store", (), tmp_path)
+    (tmp_path / "ours.onnx").write_bytes(MODEL)
+    ours = card_for(MODEL, name="ours", file="ours.onnx", shipped=True)
+    public = card_for(b"other", name="public", url="http://127.0.0.1:9/tiny.onnx", role="teacher")
+    registry = Registry(models={"public": public, "ours": ours}, defaults={Task.EMBED: ("public", "ours")})
+    said = list[str]()
+    pull(store=store, registry=registry, say=said.append)
+    assert said[0].startswith("public: left out: ")
+    with pytest.raises(WorldError):
+        pull(["public"], store=store, registry=registry, say=said.append)
+    told = inventory(registry, store)
+    assert "missing" in told[0]
+    assert "teacher" in told[0]
+    assert "shipped       default" in told[1]

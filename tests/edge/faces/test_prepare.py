@@ -5,8 +5,9 @@ import pytest
 
 from edge.errors import IntegrityError
 from edge.faces.embed import open_embedder
+from edge.faces.onnx_session import OnnxSession
 from edge.faces.prepare import free_batch
-from edge.faces.runtime import OnnxSession, RuntimeSettings
+from edge.faces.runtime import RuntimeSettings
 from tests.edge.faces.making import card_for, chips, stored, tiny_embedder
 
 SETTINGS = RuntimeSettings(threads=1)
@@ -28,8 +29,8 @@ def test_a_model_fixed_to_one_picture_takes_several_and_says_the_same_of_each(
 
 def test_a_freed_model_says_the_same_of_one_picture_as_the_published_one() -> None:
     model, picture = tiny_embedder(), np.random.default_rng(0).random((1, 3, 112, 112), np.float32)
-    published = OnnxSession(model, "published", SETTINGS).run(picture)[0]
-    freed = OnnxSession(free_batch(model, "freed"), "freed", SETTINGS).run(picture)[0]
+    published = OnnxSession(model, "published").run(picture)[0]
+    freed = OnnxSession(free_batch(model, "freed"), "freed").run(picture)[0]
     np.testing.assert_array_equal(published, freed)
 
 

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.faces.align import CHIP, align
-from edge.faces.detect import STRIDES, Detector, Faces
+from edge.faces.decoding import STRIDES
+from edge.faces.detect import Detector, Faces
 from edge.faces.embed import Embedder, open_embedder
 from edge.faces.registry import Task
 from edge.faces.runtime import open_session, read_model
@@ -62,7 +63,7 @@ def test_freeing_the_batch_does_not_change_what_the_published_file_says(public: 
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-4, atol=1e-5)
 
 
-def _first(model: bytes, array: NDArray[np.float32]) -> NDArray[np.float32]:
+def _first(model: bytes, array: NDArray[np.generic]) -> NDArray[np.float32]:
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {session.get_inputs()[0].name: array})[0])
 

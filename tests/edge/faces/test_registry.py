@@ -4,22 +4,67 @@ from pathlib import Path
 import pytest
 
 from edge.errors import IntegrityError, OperatorError, WorldError
-from edge.faces.registry import LOCAL, ModelStore, Task, load_registry, register_local
+from edge.faces.registry import LOCAL, ModelCard, ModelStore, Registry, Task, load_registry, register_local
 from tests.edge.faces.making import card_for, names_in, stored
 
 MODEL = b"the bytes of a model"
 CARD = card_for(MODEL)
 
 
-def test_every_shipped_model_has_an_address_pinned_to_a_commit_a_licence_and_its_training_data(
-    tmp_path: Path,
-) -> None:
+def test_every_registered_model_ships_or_has_an_address_pinned_to_a_commit(tmp_path: Path) -> None:
     for card in load_registry(store=ModelStore(tmp_path)).models.values():
-        assert any(len(part) == 40 and set(part) <= set("0123456789abcdef") for part in card.url.split("/")), (
-            card.name
-        )
-        assert card.licence
-        assert card.training_data
+        parts = card.url.split("/")
+        assert card.shipped or any(len(part) == 40 and set(part) <= set("0123456789abcdef") for part in parts)
+        assert card.licence, card.name
+        assert card.training_data, card.name
+
+
+def test_every_shipped_model_is_whole_and_has_a_golden_file(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    for card in (card for card in load_registry(store=store).models.values() if card.shipped):
+        assert store.holds(card), card.name
+        assert (store.shipped / card.golden).is_file(), card.name
+
+
+def registry_with(*cards: ModelCard, **defaults: tuple[str, ...]) -> Registry:
+    return Registry(
+        models={card.name: card for card in cards}, defaults={Task(task): names for task, names in defaults.items()}
+    )
+
+
+def test_the_default_is_the_first_of_its_list_that_can_be_had_without_a_download(tmp_path: Path) -> None:
+    first = card_for(b"first", name="first", file="first.onnx", url="http://127.0.0.1:9/first.onnx")
+    registry = registry_with(CARD, first, embed=("first", "tiny"))
+    store = ModelStore(tmp_path / "store", (tmp_path / "mirror",), tmp_path / "shipped")
+    assert registry.wanted("", Task.EMBED, store).name == "first"  # neither is here: the error is about this one
+    store.put(CARD, iter([MODEL]), "the test")
+    assert registry.wanted("", Task.EMBED, store).name == "tiny"
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "first.onnx").write_bytes(b"first")
+    assert registry.wanted("", Task.EMBED, store).name == "first"
+    assert registry.wanted("tiny", Task.EMBED, store).name == "tiny"
+
+
+def test_a_default_that_is_not_registered_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text("defaults: {embed: [nobody]}\nmodels: {}")
+    with pytest.raises(OperatorError, match="no model 'nobody' to embed"):
+        load_registry(path)
+
+
+def test_a_shipped_model_is_found_beside_the_registry_and_verified(tmp_path: Path) -> None:
+    card = card_for(MODEL, shipped=True)
+    store = ModelStore(tmp_path / "store", (tmp_path,), tmp_path / "shipped")
+    assert not store.has(card)
+    with pytest.raises(OperatorError, match="install Sightline again"):
+        store.path(card)
+    store.shipped.mkdir()
+    (store.shipped / card.file).write_bytes(MODEL)
+    assert store.path(card).read_bytes() == MODEL
+    assert not store.folder.exists()
+    (store.shipped / card.file).write_bytes(MODEL[:-1])
+    with pytest.raises(IntegrityError, match="not the registered file"):
+        store.path(card)
 
 
 def test_a_misspelt_key_in_the_registry_is_refused_by_name(tmp_path: Path) -> None:

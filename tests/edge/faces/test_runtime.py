@@ -5,7 +5,8 @@ import pytest
 
 from edge.errors import IntegrityError, OperatorError
 from edge.faces.embed import open_embedder
-from edge.faces.runtime import PROVIDERS, OnnxSession, RuntimeSettings, open_session
+from edge.faces.onnx_session import PROVIDERS, OnnxSession
+from edge.faces.runtime import RuntimeSettings, open_session
 from tests.edge.faces.making import card_for, stored, tiny_embedder
 
 MISSING = sorted(name for name, provider in PROVIDERS.items() if provider not in ort.get_available_providers())
@@ -14,12 +15,12 @@ MISSING = sorted(name for name, provider in PROVIDERS.items() if provider not in
 @pytest.mark.skipif(not MISSING, reason="this build of the engine has every provider")
 def test_a_provider_that_is_asked_for_and_missing_is_an_error_and_no_silent_fall_back() -> None:
     with pytest.raises(OperatorError, match="is not in this build"):
-        OnnxSession(tiny_embedder(), "tiny", RuntimeSettings(provider=MISSING[0]))
+        OnnxSession(tiny_embedder(), "tiny", provider=MISSING[0])
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OperatorError, match="known: cpu, xnnpack, cuda, tensorrt"):
-        OnnxSession(tiny_embedder(), "tiny", RuntimeSettings(provider="quantum"))
+        OnnxSession(tiny_embedder(), "tiny", provider="quantum")
 
 
 @pytest.mark.parametrize("model", [b"", b"\xff" * 64, tiny_embedder()[:-40]], ids=["empty", "garbage", "truncated"])
