@@ -50,11 +50,11 @@ fast: $(STAMP)
 
 train-detector: $(RECIPE)/.installed ## train the shipped detector anew; FACES=DIR RUNS=DIR, hours on two cores
 	@OMP_NUM_THREADS=1 PYTHONPATH=. $(RECIPE)/bin/python -m models.training.detector --faces $(FACES) --out $(RUNS)/detector
-	@PYTHONPATH=. $(RECIPE)/bin/python -m models.training.ship $(RUNS)/detector/detector.npz
+	@PYTHONPATH=. $(RECIPE)/bin/python -m models.training.ship --task detect --network $(RUNS)/detector/detector.npz
 
 train-embedder: $(RECIPE)/.installed ## train the shipped embedder anew; FACES=DIR RUNS=DIR, hours on two cores
 	@OMP_NUM_THREADS=1 PYTHONPATH=. $(RECIPE)/bin/python -m models.training.embedder --faces $(FACES) --out $(RUNS)/embedder
-	@PYTHONPATH=. $(RECIPE)/bin/python -m models.training.ship $(RUNS)/embedder/embedder.npz
+	@PYTHONPATH=. $(RECIPE)/bin/python -m models.training.ship --task embed --network $(RUNS)/embedder/embedder.npz
 
 $(RECIPE)/.installed: $(STAMP) models/training/requirements.txt
 	@PYTHON="$(PYTHON)" sh .ci/venv $(RECIPE)

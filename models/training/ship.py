@@ -1,7 +1,7 @@
 """A trained network made into what ships: both file forms, a golden file, and the cards for models.yaml.
 
-    python -m models.training.ship --network build/embedder.npz --name street-embedder --task embed
-    python -m models.training.ship --network build/detector.npz --name street-detector --task detect
+    python -m models.training.ship --task embed --network RUN/embedder.npz
+    python -m models.training.ship --task detect --network RUN/detector.npz
 
 The golden pictures are of the people of models/sample, who do not exist. What they must give is what ONNX Runtime
 gives here; the TensorFlow Lite form is written only if it says the same.
@@ -34,6 +34,13 @@ TOLERANCE = 0.05
 DETECTOR_SIDE = 160
 EMBEDDER_SIDE = 112
 COLOURS = {"detect": "BGR", "embed": "RGB"}
+NAMES = {"detect": "sightline-detector", "embed": "sightline-embedder"}
+_PHOTOGRAPHS = "a development half of Labeled Faces in the Wild, four fifths of its identities"
+DATA = {
+    "detect": f"{_PHOTOGRAPHS}, as found by yunet-n (Apache-2.0, trained on WIDER FACE)",
+    "embed": f"{_PHOTOGRAPHS}, as seen by mobilefacenet (Apache-2.0, trained on refined MS-Celeb-1M, a set that its "
+    "publisher has withdrawn)",
+}
 
 
 @dataclass(frozen=True)
@@ -113,21 +120,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the files and print the cards."""
     parser = argparse.ArgumentParser(description="Make a trained network into what ships.")
     parser.add_argument("--network", required=True, type=Path, metavar="NPZ", help="what quantisation saved")
-    parser.add_argument("--name", required=True, help="of the model in models.yaml")
     parser.add_argument("--task", required=True, choices=COLOURS)
-    parser.add_argument("--data", required=True, help="the card's words about the training data and the teachers")
+    parser.add_argument("--name", help="of the model in models.yaml")
+    parser.add_argument("--data", help="the card's words about the training data and the teachers")
     parser.add_argument("--score-threshold", type=float, default=0.6, help="of a detector")
     parser.add_argument("--out", type=Path, default=SHIPPED, metavar="DIR")
     options = parser.parse_args(arguments)
-    about: dict[str, Any] = {"licence": "Apache-2.0", "training_data": options.data}
+    name = options.name or NAMES[options.task]
+    about: dict[str, Any] = {"licence": "Apache-2.0", "training_data": options.data or DATA[options.task]}
     if options.task == "detect":
         about["score_threshold"] = options.score_threshold
     pictures = golden_pictures(options.task)
-    made = make(load(options.network), name=options.name, task=options.task, pictures=pictures, about=about)
+    made = make(load(options.network), name=name, task=options.task, pictures=pictures, about=about)
     options.out.mkdir(parents=True, exist_ok=True)
     for file, data in made.files.items():
         (options.out / file).write_bytes(data)
-    made.golden.save(options.out / f"{options.name}.npz")
+    made.golden.save(options.out / f"{name}.npz")
     print(yaml.safe_dump(made.cards, sort_keys=False, default_flow_style=None, width=118))
 
 

@@ -66,8 +66,9 @@ def _reshaped(face: Face, random: np.random.Generator) -> Face:
     cells = int(random.integers(3, 6))
     reach = random.uniform(0.5, 2.5) * ZOOM
     field = reach * random.standard_normal((cells, cells, 2), np.float32)
-    moved = cv2.resize(field, (STORED, STORED), interpolation=cv2.INTER_CUBIC) + GRID
-    return np.asarray(cv2.remap(face, moved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    there = cv2.resize(field, (STORED, STORED), interpolation=cv2.INTER_CUBIC) + GRID
+    x, y = (np.ascontiguousarray(there[..., axis], np.float32) for axis in (0, 1))
+    return np.asarray(cv2.remap(face, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _moved(face: Face, random: np.random.Generator) -> Face:
