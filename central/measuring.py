@@ -120,6 +120,7 @@ def _evaluate(arguments: Arguments) -> int:
 
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only these; else all here")
+    parser.add_argument("--stage", action="append", default=[], metavar="BEGIN", help="only stages that begin so")
     parser.add_argument("--threads", type=int, metavar="N", help="threads inside a model")
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
 
@@ -128,6 +129,7 @@ def _bench(arguments: Arguments) -> int:
     """Run the device's own bench: the centre does not import what only a box does."""
     options = ["--json", str(arguments.json)] if arguments.json else []
     options += [word for name in arguments.model for word in ("--model", name)]
+    options += [word for name in arguments.stage for word in ("--stage", name)]
     options += ["--threads", str(arguments.threads)] if arguments.threads else []
     return subprocess.run([sys.executable, "-m", "edge", "bench", *options], check=False).returncode  # noqa: S603
 

@@ -37,6 +37,8 @@ from edge.tracking import Tracker, TrackingSettings
 Image = NDArray[np.uint8]
 ROUNDS = 25
 FRAMES = 150
+DECODED = 10
+"""Frames of a scene that no pipeline runs over."""
 DETECT_AT = ((640, 640), (1280, 736), (1920, 1088))
 COMPARED_AT = (640, 384)
 BATCHES = (1, 4, 16)
@@ -56,12 +58,14 @@ def run(
     store: ModelStore | None = None,
     only: Sequence[str] = (),
     threads: int | None = None,
+    stages: Sequence[str] = (),
     rounds: int = ROUNDS,
     frames: int = FRAMES,
 ) -> Report:
     """Time every stage and the whole, say the table, and write JSON where asked.
 
-    All models that are here unless `only` names some; those of the defaults run the pipeline.
+    All models that are here unless `only` names some; those of the defaults run the pipeline. With `stages`, only
+    those whose names begin so, and no pipeline.
     """
     if json_path is not None and not json_path.absolute().parent.is_dir():
         raise OperatorError(f"cannot write {json_path}: there is no such folder")
@@ -71,13 +75,13 @@ def run(
     machine = this_machine(settings, [*detectors, *embedders], Clock().wall_ms())
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder:
         _progress("making the scene")
-        video = make_scene(Path(folder) / "scene.mp4", frames)
+        video = make_scene(Path(folder) / "scene.mp4", DECODED if stages else frames)
         models = _Models(detectors, embedders, store, settings)
-        stages, ratios = _time_stages(models, video, rounds)
-        whole = _time_pipeline(models, video)
+        timed, ratios = _time_stages(models, video, rounds, stages)
+        whole = [] if stages else _time_pipeline(models, video)
     for each in whole:
         ratios[f"pipeline over its inference, {each.embedder}"] = each.ratio
-    report = Report(machine, stages, ratios, whole, _protocol(rounds))
+    report = Report(machine, timed, ratios, whole, _protocol(rounds))
     say(table(report))
     if json_path is not None:
         write_json(report, json_path)
@@ -159,7 +163,9 @@ class _Models:
         return self.sessions[card.name]
 
 
-def _time_stages(models: _Models, video: Path, rounds: int) -> tuple[list[StageTime], dict[str, float]]:
+def _time_stages(
+    models: _Models, video: Path, rounds: int, only: Sequence[str]
+) -> tuple[list[StageTime], dict[str, float]]:
     source = VideoFile(video, loop=True, began_at_ms=0, clock=Clock())
     pictures = iter(source)
     scene = next(pictures).frame().image
@@ -185,6 +191,10 @@ def _time_stages(models: _Models, video: Path, rounds: int) -> tuple[list[StageT
     for people in GALLERIES:
         gallery, probe = _gallery(people, models.embedders[0].dimension), _units(1, models.embedders[0].dimension)[0]
         stages[f"search, gallery {people:,}"] = partial(gallery.best, probe)
+    if only:
+        stages = {name: stage for name, stage in stages.items() if name.startswith(tuple(only))}
+    if not stages:
+        raise OperatorError(f"no stage begins with {', '.join(only)}", hint="sightline bench names them all")
     times = interleaved(stages, rounds, time.perf_counter)
     source.close()
     told = [
@@ -198,7 +208,8 @@ def _ratios(times: dict[str, list[float]], models: _Models) -> dict[str, float]:
     ratios = {}
 
     def compare(one: str, other: str, told: str, scale: float = 1.0) -> None:
-        ratios[told] = float(np.median(np.array(times[one]) / np.array(times[other]))) / scale
+        if one in times and other in times:
+            ratios[told] = float(np.median(np.array(times[one]) / np.array(times[other]))) / scale
 
     for one, other in combinations(sorted(models.detectors, key=_shipped_first), 2):
         at = f"detect {_side(COMPARED_AT)}"

@@ -81,7 +81,8 @@ def table(report: Report) -> str:
     lines += [f"{each.stage:44} {each.median_ms:10.3f} {each.p90_ms:10.3f}" for each in report.stages]
     lines += ["", "ratio, median within rounds"]
     lines += [f"{name:60} {ratio:6.2f}" for name, ratio in report.ratios.items()]
-    lines += ["", f"{'pipeline, per frame':28} {'all ms':>8} {'inference ms':>13} {'decode ms':>10} {'fps':>6}"]
+    if report.pipeline:
+        lines += ["", f"{'pipeline, per frame':28} {'all ms':>8} {'inference ms':>13} {'decode ms':>10} {'fps':>6}"]
     for whole in report.pipeline:
         lines.append(
             f"with {whole.embedder:23} {whole.process_ms:8.1f} {whole.inference_ms:13.1f} {whole.decode_ms:10.1f} "

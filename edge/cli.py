@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     verb("check", _check, "try every part of the configuration and say what is wrong")
     bench = verb("bench", _bench, "time every stage of the pipeline", config=False)
     bench.add_argument("--model", action="append", default=[], metavar="NAME", help="only these; else all here")
+    bench.add_argument(
+        "--stage", action="append", default=[], metavar="BEGIN", help="only stages whose names begin so"
+    )
     bench.add_argument("--threads", type=int, metavar="N", help="threads inside a model")
     bench.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
     return parser
@@ -95,7 +98,7 @@ def _check(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from edge.bench import run
 
-    run(options.json, only=options.model, threads=options.threads)
+    run(options.json, only=options.model, threads=options.threads, stages=options.stage)
     return 0
 
 

@@ -11,7 +11,7 @@ from edge.camera.files import VideoFile
 from edge.errors import OperatorError
 from edge.faces.align import ARCFACE_112, align
 from edge.faces.quality import assess
-from edge.faces.registry import ModelStore
+from edge.faces.registry import ModelStore, Task
 from tests.edge.faces.conftest import Public, public
 
 __all__ = ["public"]
@@ -75,6 +75,23 @@ def test_placed_faces_are_those_of_people_who_cross_the_picture_once() -> None:
 def test_numbers_that_could_not_be_written_are_told_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="there is no such folder"):
         run(tmp_path / "none" / "bench.json", store=ModelStore(tmp_path))
+
+
+def test_a_stage_that_is_named_is_timed_alone_and_an_unknown_one_or_model_refused(
+    public: Public, tmp_path: Path
+) -> None:
+    store, said = public.store, list[str]()
+    names = [public.cards(task)[0].name for task in Task]
+    report = run(
+        registry=public.registry, store=store, only=names, stages=["search, gallery 1,"], rounds=2, say=said.append
+    )
+    assert [each.stage for each in report.stages] == ["search, gallery 1,000"]
+    assert not report.pipeline
+    assert "pipeline, per frame" not in said[0]
+    with pytest.raises(OperatorError, match="no model 'nobody'"):
+        run(registry=public.registry, store=store, only=["nobody"], rounds=1)
+    with pytest.raises(OperatorError, match="no stage begins with sing"):
+        run(registry=public.registry, store=store, only=names, stages=["sing"], rounds=1, say=said.append)
 
 
 @pytest.mark.slow
