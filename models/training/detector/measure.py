@@ -26,18 +26,18 @@ import av
 import cv2
 import msgspec
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from central.holdout import held_out
 from central.intervals import exact
-from edge.faces.detect import STRIDES, Detector, Faces, open_detector
-from edge.faces.geometry import overlaps, suppress
-from edge.faces.registry import ModelStore, Task, load_registry
+from edge.faces.detect import Detector, Faces, open_detector
+from edge.faces.geometry import overlaps
+from edge.faces.onnx_session import OnnxSession
+from edge.faces.registry import ModelCard, ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
 from models.training.network import onnx_form, quantised
 
-PUBLIC = "yunet-n"
+PUBLIC, SHIPPED = "yunet-n", "sightline-detector"
 FAINTEST = 0.05
 LEAST_FACE, HIDDEN = 20.0, 0.25
 FALSE_SHARE = 0.01
@@ -50,47 +50,6 @@ class Finder(Protocol):
 
     def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
         """Find faces in a (h,w,3) uint8 BGR picture."""
-
-
-class Trained:
-    """A network in integers that is not registered yet, run as ONNX."""
-
-    def __init__(self, path: Path) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        model = onnx_form.write(quantised.load(path), name="detector")
-        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0]
-        self._names = [output.name for output in self._session.get_outputs()]
-
-    def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
-        """Find faces in a (h,w,3) uint8 BGR picture."""
-        scale = min(1.0, max_side / max(image.shape[:2])) if max_side else 1.0
-        small = cv2.resize(image, None, fx=scale, fy=scale) if scale < 1 else image
-        height, width = (-(-side // 32) * 32 for side in small.shape[:2])
-        padded = np.zeros((1, height, width, 3), np.uint8)
-        padded[0, : small.shape[0], : small.shape[1]] = small
-        if self._input.shape[1] == 3:
-            padded = np.ascontiguousarray(padded.transpose(0, 3, 1, 2))
-        raw = dict(zip(self._names, self._session.run(None, {self._input.name: padded}), strict=True))
-        return decoded(raw, FAINTEST, 0.3, 1 / scale)
-
-
-def decoded(raw: dict[str, NDArray[np.float32]], faintest: float, nms_iou: float, zoom: float = 1.0) -> Faces:
-    """Return the faces in the outputs `score_S` (1,1,h,w) logits and `shape_S` (1,14,h,w) strides from the cell."""
-    boxes, points, scores = [], [], []
-    for stride in STRIDES:
-        score = 1 / (1 + np.exp(-raw[f"score_{stride}"][0, 0]))
-        row, column = np.nonzero(score >= faintest)
-        shape = raw[f"shape_{stride}"][0][:, row, column].T
-        at = (np.stack([column, row], axis=1) + 0.5) * stride
-        centre, size = at + shape[:, :2] * stride, np.exp(shape[:, 2:4]) * stride
-        boxes.append(np.concatenate([centre - size / 2, size], axis=1))
-        points.append(at[:, None] + shape[:, 4:].reshape(-1, 5, 2) * stride)
-        scores.append(score[row, column])
-    box, point, score = (np.concatenate(part).astype(np.float32) for part in (boxes, points, scores))
-    kept = suppress(box, score, nms_iou)
-    return Faces(box[kept] * np.float32(zoom), point[kept] * np.float32(zoom), score[kept])
 
 
 @dataclass
@@ -262,13 +221,22 @@ def _picture(folder: Path, name: str, image: Image, box: NDArray[np.float32]) ->
     cv2.imwrite(str(folder / name), cv2.resize(image[top:bottom, left:right], (160, 160)))
 
 
+def _trained(path: Path) -> Detector:
+    """Return a network in integers that is not registered yet as the shipped detector would run it."""
+    model = onnx_form.write(quantised.load(path), name="detector")
+    return Detector(_faint(SHIPPED), OnnxSession(model, str(path)))
+
+
 def _registered(name: str) -> Detector:
-    card = msgspec.structs.replace(load_registry().model(name, Task.DETECT), score_threshold=FAINTEST)
-    return open_detector(card, ModelStore.default(), RuntimeSettings(threads=1))
+    return open_detector(_faint(name), ModelStore.default(), RuntimeSettings(threads=1))
 
 
-def _opened(name: str) -> Finder:
-    return Trained(Path(name)) if name.endswith(".npz") else _registered(name)
+def _opened(name: str) -> Detector:
+    return _trained(Path(name)) if name.endswith(".npz") else _registered(name)
+
+
+def _faint(name: str) -> ModelCard:
+    return msgspec.structs.replace(load_registry().model(name, Task.DETECT), score_threshold=FAINTEST)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ class _Training:
             group["lr"] = self._course.rate_at(self._step)
         taught = torch.from_numpy(lesson.templates)
         features = [torch.from_numpy(feature).float() for feature in lesson.features]
-        # bfloat16 throughout: its rounding of an integer up to 127 is a quarter of a step at most.
+        # bfloat16 throughout: its rounding of an integer up to 255 is half a step at most.
         with torch.autocast("cpu", torch.bfloat16):
             out = self._net(_image(lesson.chips), also=HINTED)
             hint = self._hints([out[name] for name in HINTED], features)
