@@ -78,7 +78,7 @@ def inventory(registry: Registry, store: ModelStore) -> list[str]:
         place = here if store.holds(card) else "missing"
         default = "default" if registry.wanted("", card.task, store).name == card.name else card.role
         lines.append(
-            f"{card.name:<24} {card.task.value:<7} {place:<13} {default:<8} {card.licence}; trained on "
+            f"{card.name:<26} {card.task.value:<7} {place:<13} {default:<8} {card.licence}; trained on "
             f"{card.training_data}"
         )
     return lines
