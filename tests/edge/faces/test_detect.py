@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from edge.errors import OperatorError
 from edge.faces.decoding import STRIDES
-from edge.faces.detect import Detector, Faces, open_detector
+from edge.faces.detect import MOST_FINDS, Detector, Faces, open_detector
 from edge.faces.registry import Input, ModelCard, Task
 from tests.edge.faces.conftest import Public
 from tests.edge.faces.making import Handmade
@@ -54,6 +54,16 @@ def test_a_prior_lies_at_its_column_and_row_times_the_stride_without_half_an_off
     np.testing.assert_allclose(faces.boxes, [[*(centre - size / 2), *size]], rtol=1e-5)
     points = np.arange(10).reshape(5, 2) / 10 * stride + [column * stride, row * stride]
     np.testing.assert_allclose(faces.landmarks[0], points, rtol=1e-5)
+
+
+def test_a_picture_that_sets_off_every_cell_gives_the_best_finds_and_no_more() -> None:
+    outputs = silence(640, 640)
+    cells = outputs["cls_8"].shape[1]
+    outputs["cls_8"][0, :, 0], outputs["obj_8"][0, :, 0] = np.linspace(0.7, 1, cells), 1
+    outputs["bbox_8"][0, :, 2:] = -1  # smaller than a cell: none overlaps another
+    faces = Detector(CARD, Handmade(outputs)).detect(black(640, 640))
+    assert cells > MOST_FINDS == len(faces)
+    assert faces.scores[-1] > math.sqrt(0.7 + 0.3 * (cells - MOST_FINDS - 2) / cells)
 
 
 def test_the_score_is_the_root_of_class_times_objectness() -> None:
