@@ -73,3 +73,17 @@ def test_checkpoint_is_whole_or_the_one_before(tmp_path: Path) -> None:
     checkpoint.save({"step": 7}, tmp_path / "last.pt")
     assert checkpoint.load(tmp_path / "last.pt") == {"step": 7}
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_longer_course_goes_on_before_the_fade_and_a_shorter_one_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs torch: models/training/requirements.txt")
+    checkpoint = importlib.import_module("models.training.checkpoint")
+    assert checkpoint.resumable(tmp_path, 90) is None
+    checkpoint.save({"step": 70, "net": {"norms.stem.weight": 1}}, tmp_path / "steady.pt")
+    checkpoint.save({"step": 100, "net": {"convs.stem.bias": 1}}, tmp_path / "last.pt")
+    assert checkpoint.resumable(tmp_path, 92)["step"] == 100
+    assert checkpoint.resumable(tmp_path, 184)["step"] == 70
+    checkpoint.save({"step": 100, "net": {"norms.stem.weight": 1}}, tmp_path / "last.pt")
+    assert checkpoint.resumable(tmp_path, 184)["step"] == 100
+    with pytest.raises(SystemExit, match="more steps"):
+        checkpoint.resumable(tmp_path, 50)

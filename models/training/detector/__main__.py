@@ -22,7 +22,7 @@ from torch import Tensor
 from edge.faces.detect import open_detector
 from edge.faces.registry import ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
-from models.training.checkpoint import load, save
+from models.training.checkpoint import resumable, save
 from models.training.course import Course
 from models.training.detector.labels import Labelled, labels_of
 from models.training.detector.losses import BOX, POINTS, score_loss, shape_loss
@@ -30,6 +30,7 @@ from models.training.detector.mosaic import SIDE, Scene, mosaic
 from models.training.detector.shape import STRIDES, detector_plan
 from models.training.detector.targets import all_targets
 from models.training.network.net import Net
+from models.training.optimiser import optimiser_of
 
 SEED = 4
 TEACHER = "yunet-n"
@@ -39,7 +40,6 @@ BATCH = 16
 USES, HELD_BATCHES = 3, 150
 """Making scenes costs more than learning from them, and the third time a scene still teaches: each batch made is
 learnt from three times, in another order, from a pool of the latest."""
-WEIGHT_DECAY = 0.02
 SAVED_EVERY = 100
 OBSERVED_BATCHES = 60
 RARE = -4.0
@@ -76,7 +76,7 @@ class _Training:
         self._checkpoint = asked.out / "last.pt"
         self._step = 0
         self._pool: list[Batch] = []
-        state = load(self._checkpoint)
+        state = resumable(asked.out, course.integers_at)
         if state:
             self._step = int(state["step"])
             if self._step > course.integers_at:
@@ -166,10 +166,7 @@ class _Training:
         self._optimiser = self._fresh_optimiser()
 
     def _fresh_optimiser(self) -> torch.optim.AdamW:
-        decayed = [p for p in self._net.parameters() if p.ndim > 1]
-        free = [p for p in self._net.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": free, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self._course.rate)
+        return optimiser_of(self._net.parameters(), self._course.rate)
 
     def _state(self) -> dict[str, Any]:
         return {"step": self._step, "net": self._net.state_dict(), "optimiser": self._optimiser.state_dict()}
@@ -213,7 +210,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="models.training.detector", description="Train the detector.")
     parser.add_argument("--faces", type=Path, required=True, help="folder of photographs, <identity>/<photo>.jpg")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; holds personal data")
-    parser.add_argument("--steps", type=int, default=6000, help=f"batches of {BATCH} in all")
+    parser.add_argument("--steps", type=int, default=4400, help=f"batches of {BATCH} in all")
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--makers", type=int, default=1, help="processes that make scenes")
     parser.add_argument("--threads", type=int, default=1, help="threads of the training itself")

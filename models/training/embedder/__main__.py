@@ -20,7 +20,7 @@ from torch import Tensor
 from edge.faces.detect import open_detector
 from edge.faces.registry import ModelStore, Registry, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
-from models.training.checkpoint import load, save
+from models.training.checkpoint import resumable, save
 from models.training.course import Course
 from models.training.embedder.faces import FaceSet, chips_of, stored_faces
 from models.training.embedder.judge import in_batches, quick_look
@@ -30,10 +30,10 @@ from models.training.embedder.shape import HINTED, embedder_plan
 from models.training.embedder.street import street_chip
 from models.training.embedder.teacher import INSIDE_CHANNELS, Teacher
 from models.training.network.net import Net
+from models.training.optimiser import optimiser_of
 
 SEED = 3
 DETECTOR, TEACHER = "yunet-n", "mobilefacenet"
-WEIGHT_DECAY = 0.02
 SAVED_EVERY, JUDGED_EVERY = 100, 500
 OBSERVED_BATCHES = 60
 
@@ -91,7 +91,7 @@ class _Training:
         self._hints = Hints(tuple(channels[name] for name in HINTED), INSIDE_CHANNELS)
         self._checkpoint = asked.out / "last.pt"
         self._step = 0
-        state = load(self._checkpoint)
+        state = resumable(asked.out, course.integers_at)
         if state:
             self._step = int(state["step"])
             if self._step > course.integers_at:
@@ -172,11 +172,7 @@ class _Training:
         self._optimiser = self._fresh_optimiser()
 
     def _fresh_optimiser(self) -> torch.optim.AdamW:
-        parameters = [*self._net.parameters(), *self._hints.parameters()]
-        decayed = [p for p in parameters if p.ndim > 1]
-        free = [p for p in parameters if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": free, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self._course.rate)
+        return optimiser_of([*self._net.parameters(), *self._hints.parameters()], self._course.rate)
 
     def _save(self) -> None:
         save(self._state(), self._checkpoint)
