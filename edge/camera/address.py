@@ -1,9 +1,10 @@
 """A camera's address, kept apart from its password."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from edge.camera.credentials import Credentials, read_credentials
 from edge.errors import OperatorError
 
 STREAMS = ("rtsp", "rtsps", "http", "https")
@@ -24,6 +25,11 @@ def without_secrets(source: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
 
 
+def holds_password(source: str) -> bool:
+    """Tell whether a password stands in an address, for all to read who can read the address."""
+    return is_address(source) and ":" in source.partition("://")[2].partition("/")[0].rpartition("@")[0]
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a stream is, and how to be let in."""
@@ -42,6 +48,10 @@ class Address:
         scheme, _, rest = self._bare.partition("://")
         return f"{scheme}://{quote(self._username, safe='')}:{quote(self._password, safe='')}@{rest}"
 
+    def with_login(self, credentials: Credentials) -> Self:
+        """Return the same place, to be entered with these."""
+        return replace(self, _username=credentials.username, _password=credentials.password)
+
     @property
     def has_password(self) -> bool:
         """Say whether there is anything to log in with."""
@@ -54,7 +64,8 @@ def read_address(source: str, credentials_file: str | None) -> Address:
     parts = _split(source, place)
     username, password = _from_address(parts)
     if credentials_file is not None:
-        username, password = _from_file(Path(credentials_file))
+        credentials = read_credentials(credentials_file)
+        username, password = credentials.username, credentials.password
     host = parts.netloc.rpartition("@")[2]
     return Address(place, parts.scheme, parts._replace(netloc=host).geturl(), username, password)
 
@@ -77,15 +88,3 @@ def _from_address(parts: SplitResult) -> tuple[str | None, str]:
     if parts.username is None:
         return None, ""
     return unquote(parts.username), unquote(parts.password or "")
-
-
-def _from_file(path: Path) -> tuple[str, str]:
-    try:
-        line = path.read_text(encoding="utf-8").strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        kind = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise OperatorError(f"credentials file {path} cannot be read: {kind}") from None
-    username, colon, password = line.partition(":")
-    if not colon or not username or "\n" in line:
-        raise OperatorError(f"credentials file {path} is not usable", hint="write one line in it: username:password")
-    return username, password

@@ -14,6 +14,8 @@ class Reason(StrEnum):
     """Nothing has come yet."""
     REFUSED = "refused"
     UNAUTHORISED = "unauthorised"
+    UNTRUSTED = "untrusted"
+    """Its certificate is not one that is known."""
     TIMEOUT = "timeout"
     ENDED = "ended"
     STALE = "stale"
@@ -106,4 +108,14 @@ def stream_ended(place: str) -> CameraError:
         f"camera {place} closed the stream",
         reason=Reason.ENDED,
         hint="it is connected again by itself; a camera that restarts does this",
+    )
+
+
+def untrusted(place: str, fingerprint: str) -> CameraError:
+    """Say that the certificate is not one that is known; nothing was sent."""
+    shown = f" (SHA-256 {fingerprint})" if fingerprint else ""
+    return CameraError(
+        f"camera {place} shows a certificate that is not trusted{shown}",
+        reason=Reason.UNTRUSTED,
+        hint="save the camera's certificate, compare it with what its own page shows, and name it as ca_file",
     )

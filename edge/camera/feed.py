@@ -16,13 +16,13 @@ from typing import Self
 
 import structlog
 
-from edge.camera.address import read_address, without_secrets
+from edge.camera.address import without_secrets
 from edge.camera.clock import Clock
 from edge.camera.errors import CameraError, Reason
 from edge.camera.frame import Frame
 from edge.camera.handover import Handover
 from edge.camera.settings import CameraSettings
-from edge.camera.source import Source, is_live, open_source
+from edge.camera.source import Source, address_of, is_live, open_source
 from edge.camera.state import CameraState, Sight
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class Feed:
         self._close_timeout_s = close_timeout_s
         self._live = is_live(settings)
         if self._live:  # what only the operator can put right is told before anything starts
-            read_address(settings.source, settings.credentials_file)
+            address_of(settings)
         self._paced = not self._live and settings.pace == "real"
         self._handover = Handover(newest_wins=self._live or self._paced)
         self._sight = Sight(settings.blind_after_s if self._live else None)

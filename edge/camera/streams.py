@@ -15,16 +15,20 @@ Theory of operation, with what was measured (FFmpeg 8, PyAV 18):
   the context of ours: ours is raised after the handler has ended.
 """
 
+import ssl
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
 
 from edge.camera.address import Address
+from edge.camera.certificate import decoder_options, fingerprint_of
 from edge.camera.clock import Clock
-from edge.camera.errors import CameraError, Reason, stream_ended, stream_silent, stream_trouble
+from edge.camera.errors import CameraError, Reason, stream_ended, stream_silent, stream_trouble, untrusted
 from edge.camera.frame import ClockSource, Picture
 from edge.camera.settings import CameraSettings
 from edge.camera.trust import Trust
@@ -42,6 +46,8 @@ _HOPELESS = 100
 _DISTRUSTED = 250
 # Capture times kept for pictures that the decoder still holds; H.264 allows 16.
 _HELD = 32
+# What comes encrypted, and its usual port.
+_PORTS = {"https": 443, "rtsps": 322}
 
 # Annotations with Packet[...] are quoted: it is generic for the type checker only.
 _COMMON = {"probesize": "32", "analyzeduration": "0"}
@@ -57,6 +63,7 @@ class Stream:
         self._container = _connected(address, settings, clock)
         self._video = self._container.streams.video[0]
         self._video.thread_type = "SLICE"
+        self.codec = self._video.codec_context.name
         # MJPEG comes with its length: nothing waits for the next picture.
         self._parsed = address.scheme.startswith("rtsp")
         self._stale_s = min(_STALE_S, settings.read_timeout_s / 2)
@@ -147,6 +154,7 @@ class Stream:
 
 def _connected(address: Address, settings: CameraSettings, clock: Clock) -> InputContainer:
     format_, options = _options(address, settings)
+    options |= _encrypted(address, settings)
     trouble: CameraError | None = None
     began_s = clock.monotonic_s()
     try:
@@ -177,6 +185,24 @@ def _options(address: Address, settings: CameraSettings) -> tuple[Literal["rtsp"
     if address.scheme.startswith("rtsp"):
         return "rtsp", {**_COMMON, "rtsp_transport": settings.transport, "allowed_media_types": "video"}
     return "mpjpeg", _COMMON
+
+
+def _encrypted(address: Address, settings: CameraSettings) -> dict[str, str]:
+    """Have the certificate checked, where there is one; the decoder by itself would believe any."""
+    if address.scheme not in _PORTS:
+        return {}
+    place = urlsplit(address.place)
+    host, port, timeout_s = place.hostname or "", place.port or _PORTS[address.scheme], settings.connect_timeout_s
+    ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
+    try:
+        return decoder_options(host, port, ca_file, timeout_s=timeout_s)
+    except ssl.SSLCertVerificationError:
+        trouble = untrusted(address.place, fingerprint_of(host, port, timeout_s=timeout_s))
+    except TimeoutError:
+        trouble = stream_silent(address.place)
+    except OSError:
+        return {"tls_verify": "1"}  # the decoder meets what else there is, and its words are understood
+    raise trouble
 
 
 def _captured_ms(packet: "Packet[VideoStream]") -> int | None:

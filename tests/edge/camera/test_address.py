@@ -34,6 +34,7 @@ def test_a_password_in_the_address_is_handed_to_the_decoder_and_shown_to_nobody(
 def test_a_credentials_file_goes_before_the_address(tmp_path: Path) -> None:
     file = tmp_path / "credentials"
     file.write_text("operator:to:p/secret\n")
+    file.chmod(0o600)
     address = read_address("rtsp://root:old@camera/media.amp", str(file))
     assert address.url() == "rtsp://operator:to%3Ap%2Fsecret@camera/media.amp"
 
@@ -56,6 +57,7 @@ def test_a_source_that_is_no_cameras_address_is_refused_before_anything_starts(s
 def test_a_credentials_file_that_is_not_one_line_is_refused_without_quoting_it(tmp_path: Path, content: str) -> None:
     file = tmp_path / "credentials"
     file.write_text(content)
+    file.chmod(0o600)
     with pytest.raises(OperatorError, match="write one line in it: username:password") as refusal:
         read_address("rtsp://camera/media.amp", str(file))
     assert "hunter" not in str(refusal.value)
