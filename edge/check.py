@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.config import Config, load_config
 from edge.errors import SightlineError, WorldError
@@ -117,7 +118,10 @@ def _camera(config: Config) -> str:
                 hint="check its power, its network, its address and its credentials",
             )
     height, width = frame.image.shape[:2]
-    return f"{config.camera.id} sees: {width}x{height}, time by the {frame.clock_source.value} clock"
+    seen = f"{config.camera.id} sees: {width}x{height}, time by the {frame.clock_source.value} clock"
+    if holds_password(config.camera.source):
+        seen += "; its password stands in the configuration: move it into a file, camera.credentials_file"
+    return seen
 
 
 def _centre(config: Config) -> str:

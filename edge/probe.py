@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -78,7 +79,7 @@ class Streaming(Struct, frozen=True, kw_only=True):
 
 def probe(target: str, access: Access, say: Callable[[str], None], clock: Clock | None = None) -> Report:
     """Try an Axis camera (HOST, http(s)://HOST, axis://HOST), or a stream of any make (an address with a path)."""
-    if holds_password(target) or "@" in target.partition("://")[2 * is_address(target)].partition("/")[0]:
+    if holds_password(target) or ("@" in target and not is_address(target)):
         raise OperatorError(
             "a password on the command line can be read by everybody on this machine",
             hint="leave it out, and use --credentials FILE or --user NAME; then change it, since it was shown",
@@ -217,32 +218,44 @@ def _profiles(camera: Vapix) -> Told:
 
 def _watched(settings: CameraSettings, access: Access, clock: Clock) -> Told:
     """Open the stream as `edge watch` does, and look at it until its rate and its clock are known."""
+    try:
+        return Told(*_in_words(_seen(settings, access, clock)))
+    except CameraError as error:
+        if error.reason is not Reason.UNAUTHORISED:
+            raise
+    place = without_secrets(settings.source)
+    raise errors.login_missing(place) if access.login is None else errors.login_refused(place)
+
+
+def _seen(settings: CameraSettings, access: Access, clock: Clock) -> Seen:
     began_s = clock.monotonic_s()
     with closing(open_source(settings, clock, access.login)) as source:
         pictures = iter(source)
-        first = latest = next(pictures)
-        count, frame = 0, first.frame()
-        ahead_ms = _camera_ahead_ms(first, clock)
-        for latest in pictures:
-            count += 1
-            ahead_ms = _camera_ahead_ms(latest, clock) if ahead_ms is None else ahead_ms
-            watched_s = clock.monotonic_s() - first.monotonic_at
+        latest = next(pictures)
+        frame, first_at, ahead_ms = latest.frame(), latest.monotonic_at, _camera_ahead_ms(latest, clock)
+        steps_s: list[float] = []
+        for picture in pictures:
+            steps_s.append(picture.media_s - latest.media_s)
+            latest = picture
+            told_ms = _camera_ahead_ms(latest, clock)
+            # The picture that was least delayed on its way comes nearest to the truth.
+            ahead_ms = told_ms if ahead_ms is None else max(ahead_ms, told_ms or ahead_ms)
+            watched_s = latest.monotonic_at - first_at
             if watched_s >= _REPORTS_S or (watched_s >= _RATE_S and ahead_ms is not None):
                 break
         codec: str | None = getattr(source, "codec", None)  # not every reader is told
     height, width = frame.image.shape[:2]
-    span_s = latest.media_s - first.media_s
-    seen = Seen(
+    step_s = median(steps_s) if steps_s else 0.0
+    return Seen(
         place=without_secrets(settings.source),
         codec=codec,
         width=width,
         height=height,
-        first_picture_s=round(first.monotonic_at - began_s, 3),
-        pictures_per_s=round(count / span_s, 1) if span_s > 0 else None,
+        first_picture_s=round(first_at - began_s, 3),
+        pictures_per_s=round(1 / step_s, 1) if step_s > 0 else None,
         clock_source=latest.clock_source,
         clock_ahead_ms=ahead_ms,
     )
-    return Told(*_in_words(seen))
 
 
 def _in_words(seen: Seen) -> tuple[str, Seen, str]:

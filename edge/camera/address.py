@@ -1,5 +1,6 @@
 """A camera's address, kept apart from its password."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -7,6 +8,8 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from edge.camera.credentials import Credentials, read_credentials
 from edge.errors import OperatorError
 
+# HOST[:PORT][/PATH]
+_PLACE = re.compile(r"(\[[^\]]*\]|[^:/\[]*)(:\d*)?(/.*)?")
 STREAMS = ("rtsp", "rtsps", "http", "https")
 
 
@@ -20,14 +23,26 @@ def without_secrets(source: str) -> str:
     if not is_address(source):
         return source
     scheme, _, rest = source.partition("://")
-    authority, slash, path = rest.partition("/")
-    # By hand, since a malformed address has to be nameable too.
-    return f"{scheme}://{authority.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
+    return f"{scheme}://{_apart(rest)[1]}"
 
 
 def holds_password(source: str) -> bool:
     """Tell whether a password stands in an address, for all to read who can read the address."""
-    return is_address(source) and ":" in source.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return is_address(source) and ":" in _apart(source.partition("://")[2])[0]
+
+
+def _apart(rest: str) -> tuple[str, str]:
+    """Split what follows the scheme into who logs in, and host with path.
+
+    By hand, since a malformed address has to be nameable too, such as one whose password holds an @, / or ?.
+    """
+    before = rest.partition("?")[0]
+    who, at, place = before.rpartition("@")
+    if at and (":" in who or "/" not in who):
+        return who, place
+    if not at and "@" in rest and not _PLACE.fullmatch(before):
+        return rest.rpartition("@")[0], ""
+    return "", before
 
 
 @dataclass(frozen=True)

@@ -69,18 +69,18 @@ class _Nearby(ServiceListener):
 
 
 def _listening(interface: str | None) -> Zeroconf:
-    where: InterfaceChoice | list[str] = InterfaceChoice.All if interface is None else [interface]
+    if interface is not None:
+        try:
+            return Zeroconf([interface])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise OperatorError(
+                f"no interface of this machine has the address {interface}", hint="ip -brief address lists them"
+            ) from error
     try:
-        if interface is None:
-            try:
-                return Zeroconf(where, ip_version=IPVersion.All)
-            except OSError:  # a machine without IPv6
-                return Zeroconf(where, ip_version=IPVersion.V4Only)
-        return Zeroconf(where)
-    except (RuntimeError, ValueError) as error:
-        raise OperatorError(
-            f"no interface of this machine has the address {interface}", hint="ip -brief address lists them"
-        ) from error
+        try:
+            return Zeroconf(InterfaceChoice.All, ip_version=IPVersion.All)
+        except OSError:  # a machine without IPv6
+            return Zeroconf(InterfaceChoice.All, ip_version=IPVersion.V4Only)
     except OSError as error:
         raise WorldError(
             f"cannot listen for announcements: {error.strerror or error}",

@@ -117,5 +117,5 @@ def untrusted(place: str, fingerprint: str) -> CameraError:
     return CameraError(
         f"camera {place} shows a certificate that is not trusted{shown}",
         reason=Reason.UNTRUSTED,
-        hint="save the camera's certificate, compare it with what its own page shows, and name it as ca_file",
+        hint="save its certificate, compare it with what its own page shows, and name it as ca_file (--ca-file)",
     )

@@ -45,8 +45,8 @@ def bracketed(host: str) -> str:
 
 def read_device(text: str, *, secure: bool = False) -> Device:
     """Understand HOST, HOST:PORT, http://HOST[:PORT] and https://HOST[:PORT]; bare hosts are `secure` or not."""
-    bare = "://" not in text
-    whole = f"{'https' if secure else 'http'}://{_bare(text) if bare else text}"
+    usual = "https" if secure else "http"
+    whole = text if "://" in text else f"{usual}://{_bare(text)}"
     try:
         parts = urlsplit(whole)
         host, port = parts.hostname or "", parts.port
@@ -55,8 +55,8 @@ def read_device(text: str, *, secure: bool = False) -> Device:
     else:
         if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
             host = ""
-    scheme: Literal["http", "https"] | None = {"http": "http", "https": "https"}.get(parts.scheme) if host else None  # type: ignore[assignment]
-    if scheme is None or not _HOST.fullmatch(host) or port == 0:
+    scheme: Literal["http", "https"] = "https" if whole.startswith("https://") else "http"
+    if not whole.startswith(f"{scheme}://") or not _HOST.fullmatch(host) or port == 0:
         raise OperatorError("this is not a camera's host", hint="use HOST, HOST:PORT, or https://HOST[:PORT]")
     return Device(scheme, host, port or _PORTS[scheme])
 

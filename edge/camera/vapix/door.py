@@ -27,7 +27,7 @@ from edge.camera.vapix.login import authorisation
 
 _REFUSED, _FORBIDDEN = 401, 403
 # Of what breaks the protocol httpx says in words alone whether it is an end or nonsense.
-_HUNG_UP = "closed connection"
+_HUNG_UP = ("closed connection", "disconnected")
 # The first kind that is among an error and its causes says what happened.
 _TROUBLE: tuple[tuple[tuple[type[Exception], ...], Callable[[str], CameraError]], ...] = (
     ((httpx.TimeoutException, TimeoutError), errors.silent),
@@ -182,7 +182,8 @@ class Door:
     def _connected(self) -> httpx.Client:
         if self._client is None:
             device, step_s = self.device, self._patience.step_s
-            verify: ssl.SSLContext | bool = True
+            # Without encryption nothing is verified; this context knows nobody and would refuse all.
+            verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if device.secure:
                 verify = context_for(device.host, device.port, self._ca_file, timeout_s=step_s)
             # Neither a proxy nor anything else of the environment's: the camera is asked, directly.
@@ -215,7 +216,7 @@ class Door:
         place = self.device.place
         if late:
             return errors.silent(place)
-        if isinstance(error, httpx.RemoteProtocolError) and _HUNG_UP not in str(error):
+        if isinstance(error, httpx.RemoteProtocolError) and not any(words in str(error) for words in _HUNG_UP):
             return errors.garbage(place, "us")
         causes = list(_causes(error))
         if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
