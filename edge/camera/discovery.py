@@ -70,12 +70,11 @@ class _Nearby(ServiceListener):
 
 def _listening(interface: str | None) -> Zeroconf:
     if interface is not None:
-        try:
-            return Zeroconf([interface])
-        except (OSError, RuntimeError, ValueError) as error:
+        if not _is_ours(interface):
             raise OperatorError(
                 f"no interface of this machine has the address {interface}", hint="ip -brief address lists them"
-            ) from error
+            )
+        return Zeroconf([interface])
     try:
         try:
             return Zeroconf(InterfaceChoice.All, ip_version=IPVersion.All)
@@ -86,6 +85,15 @@ def _listening(interface: str | None) -> Zeroconf:
             f"cannot listen for announcements: {error.strerror or error}",
             hint="check that this machine is on a network; a typed address always works: edge camera probe HOST",
         ) from error
+
+
+def _is_ours(address: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if _is_ipv6(address) else socket.AF_INET, socket.SOCK_DGRAM) as tried:
+            tried.bind((address, 0))
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _asked(zeroconf: Zeroconf, kind: str, name: str) -> ServiceInfo | None:
