@@ -30,7 +30,7 @@ from models.training.detector.mosaic import SIDE, Scene, mosaic
 from models.training.detector.shape import STRIDES, detector_plan
 from models.training.detector.targets import all_targets
 from models.training.network.net import Net
-from models.training.optimiser import optimiser_of
+from models.training.optimiser import Optimiser
 
 SEED = 4
 TEACHER = "yunet-n"
@@ -131,8 +131,7 @@ class _Training:
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one step; return the losses."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._course.rate_at(self._step)
+        self._optimiser.rate = self._course.rate_at(self._step)
         images, targets = batch
         with torch.autocast("cpu", torch.bfloat16):
             out = self._net(_image(images))
@@ -145,7 +144,7 @@ class _Training:
             points.append(point)
         score_part, box_part, point_part = sum(scores), sum(boxes), sum(points)
         loss = score_part + BOX * box_part + POINTS * point_part
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 5.0)
         self._optimiser.step()
@@ -165,8 +164,8 @@ class _Training:
         print("from here on as integers will", flush=True)
         self._optimiser = self._fresh_optimiser()
 
-    def _fresh_optimiser(self) -> torch.optim.AdamW:
-        return optimiser_of(self._net.parameters(), self._course.rate)
+    def _fresh_optimiser(self) -> Optimiser:
+        return Optimiser(self._net.parameters(), self._course.rate)
 
     def _state(self) -> dict[str, Any]:
         return {"step": self._step, "net": self._net.state_dict(), "optimiser": self._optimiser.state_dict()}
