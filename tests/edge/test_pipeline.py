@@ -18,7 +18,7 @@ def run(
     script: list[list[Person]], gallery: Gallery = WANTED, settings: PipelineSettings | None = None
 ) -> tuple[Pipeline, list[Finding], PatchEmbedder]:
     embedder = PatchEmbedder([RED, BLUE, GREEN])
-    pipeline = Pipeline(PatchDetector(script), embedder, gallery, settings or PipelineSettings())
+    pipeline = Pipeline(PatchDetector(script), embedder, gallery, 0.36, settings or PipelineSettings())
     findings = []
     for index, people in enumerate(script):
         findings += pipeline.process(frame(people, index, index * 40))
