@@ -6,6 +6,8 @@ _STALE_S = 1.0
 # A guess, 25 a second, until pictures say better; it moves by an eighth of what each one shows.
 _FIRST_PERIOD_S = 0.04
 _SHARE = 8
+# So many periods between two pictures: one is missing, where the camera sends them evenly.
+_MISSING = 1.5
 
 
 class Pace:
@@ -17,6 +19,8 @@ class Pace:
         self._parsed = parsed
         self._period_s = _FIRST_PERIOD_S
         self._newest_s: float | None = None
+        self.skipped = False
+        """Whether a picture seems to be missing before the last one."""
 
     def held_back(self, at_s: float, *, waited_s: float) -> bool:
         """Say whether a picture of the stream's moment `at_s` is old though it came just now.
@@ -24,6 +28,7 @@ class Pace:
         `waited_s` is how long the read took that brought it.
         """
         advanced_s = at_s - self._newest_s if self._newest_s is not None else waited_s
+        self.skipped = advanced_s > _MISSING * self._period_s
         if 0 < advanced_s < _STALE_S:
             self._period_s += (advanced_s - self._period_s) / _SHARE
         self._newest_s = at_s

@@ -19,6 +19,8 @@ from edge.camera.source import Source, is_live
 Opener = Callable[[CameraSettings, Clock], Source]
 
 _FIRST_PAUSE_S = 0.25
+# A connection that gave pictures for so long, in seconds, was a good one: the next pause is short again.
+_STEADY_S = 2.0
 
 
 def pause_s(settings: CameraSettings, reason: Reason, tries: int, dice: float) -> float:
@@ -69,7 +71,7 @@ class Reader:
         self._leaving = threading.Event()
         self._source: Source | None = None
         self._failures = 0
-        """In a row, since the last picture."""
+        """In a row, since the last good connection."""
         self._calls = 0
         """Calls of the source begun and ended: odd while in one."""
         self._sign = (0, 0)
@@ -125,8 +127,11 @@ class Reader:
         before, self._source = self.video_bytes, source
         try:
             self._to.connected(self)
+            first_s: float | None = None
             for picture in self._pictures(source):
-                self._failures = 0
+                first_s = picture.monotonic_at if first_s is None else first_s
+                if picture.monotonic_at - first_s > _STEADY_S:
+                    self._failures = 0
                 self.video_bytes = before + source.video_bytes
                 if not self._to.saw(self, picture):
                     return

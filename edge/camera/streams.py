@@ -77,6 +77,8 @@ class Stream:
         self._video = _checked(self._container, settings, address.place)
         self._video.thread_type = "SLICE"
         self._pace = Pace(settings.read_timeout_s, parsed=address.scheme.startswith("rtsp"))
+        # A datagram that was a whole picture leaves no mark: the decoder goes on from the one before.
+        self._lossy = settings.transport == "udp" and address.scheme.startswith("rtsp")
         self._trust = Trust(at_most=_DISTRUSTED)
         self._captured_ms: dict[int, int] = {}
         self._first_s: float | None = None
@@ -127,7 +129,10 @@ class Stream:
             self._captured_ms[packet.pts] = captured_ms
             if len(self._captured_ms) > _HELD:
                 del self._captured_ms[next(iter(self._captured_ms))]
-        return self._pace.held_back(float(packet.pts * packet.time_base), waited_s=waited_s)
+        held_back = self._pace.held_back(float(packet.pts * packet.time_base), waited_s=waited_s)
+        if self._lossy and self._pace.skipped:
+            self._trust.broken()
+        return held_back
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
         """Decode; nothing when it cannot be, as with the first packets of a stream joined in its middle."""

@@ -127,8 +127,9 @@ class SimulatedCamera:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for task in self._connections:
+        for task, writer in self._connections.items():
             task.cancel()
+            writer.transport.abort()  # a client that hangs would never take what waits for it
         await self._settled()
         self._pictures.close()
 
