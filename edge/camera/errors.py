@@ -105,5 +105,5 @@ def wrong_codec(place: str, codec: str, *, wanted: str | None = None) -> CameraE
     if wanted is None:
         what, hint = "which cannot be decoded here", "set the camera to H.264"
     else:
-        what, hint = f"not in {wanted}", f"set the camera to {wanted}, or correct camera.codec"
+        what, hint = f"not in {wanted}", f"set the camera to {wanted}, or correct camera.accept_codec"
     return CameraError(f"camera {place} sends {codec}, {what}", reason=Reason.WRONG_CODEC, hint=hint)

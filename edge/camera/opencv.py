@@ -83,7 +83,7 @@ class OpenCvStream:
         self._capture.release()
 
     def _raise_if_another_codec(self) -> None:
-        wanted = self._settings.codec
+        wanted = self._settings.accept_codec
         number = int(self._capture.get(cv2.CAP_PROP_FOURCC))
         sent = "".join(chr(number >> 8 * i & 0xFF) for i in range(4)).lower()
         if wanted != "any" and sent not in _FOURCC[CODECS[wanted]]:
@@ -108,7 +108,8 @@ def _knock(address: Address, timeout_s: float) -> None:
 
 
 def _opened(address: Address, settings: CameraSettings) -> cv2.VideoCapture:
-    os.environ[_OPTIONS] = f"rtsp_transport;{settings.transport}|probesize;32|analyzeduration;0"
+    # By itself FFmpeg believes any certificate.
+    os.environ[_OPTIONS] = f"rtsp_transport;{settings.transport}|probesize;32|analyzeduration;0|tls_verify;1"
     os.environ.setdefault(_LOG_LEVEL, _QUIET)
     cv2.utils.logging.setLogLevel(0)
     return cv2.VideoCapture(

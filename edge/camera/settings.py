@@ -33,7 +33,7 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Streams: what reads them. opencv does without PyAV and its GPL parts; it knows less (docs/cameras.md)."""
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP: how packets travel. udp is a last resort: at 1 % of loss about a tenth of the frames are usable."""
-    codec: Literal["any", "h264", "h265", "mjpeg"] = "any"
+    accept_codec: Literal["any", "h264", "h265", "mjpeg"] = "any"
     """Streams: how they must be compressed; another is not read, and said. any: whatever can be decoded here."""
     clock_within_s: Annotated[float, Meta(ge=0, le=5)] = 2.0
     """RTSP: how far the camera's clock may be from this box's and still date pictures, in seconds; 0: never."""

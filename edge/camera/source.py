@@ -14,8 +14,9 @@ from edge.errors import OperatorError
 class Source(Protocol):
     """One connection or one medium, read by one thread."""
 
-    video_bytes: int
-    """Compressed bytes read so far; 0 where the reader does not know."""
+    @property
+    def video_bytes(self) -> int:
+        """Return the compressed bytes read so far; 0 where the reader does not know."""
 
     def __iter__(self) -> Iterator[Picture]:
         """Give the pictures; a file's end ends, trouble raises a CameraError."""

@@ -201,8 +201,8 @@ def _checked(container: InputContainer, settings: CameraSettings, place: str) ->
     # PyAV's types do not know that a stream without a decoder has no context.
     elif video.codec_context is None:
         trouble = wrong_codec(place, "an unknown codec")  # type: ignore[unreachable]
-    elif settings.codec != "any" and video.codec_context.codec.canonical_name != CODECS[settings.codec]:
-        trouble = wrong_codec(place, video.codec_context.codec.canonical_name, wanted=settings.codec)
+    elif settings.accept_codec != "any" and video.codec_context.codec.canonical_name != CODECS[settings.accept_codec]:
+        trouble = wrong_codec(place, video.codec_context.codec.canonical_name, wanted=settings.accept_codec)
     if video is None or trouble is not None:
         container.close()
         raise trouble or stream_trouble(place, Reason.NOT_A_VIDEO)

@@ -1,8 +1,9 @@
 """Videos whose every frame carries its number in its pixels, readable after compression."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import av
@@ -46,7 +47,8 @@ def write_video(
     size: tuple[int, int] = (320, 240),
     key_every: int = 10,
     encoder: Literal["libx264", "libx265"] = "libx264",
-    **options_of_encoder: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+    **x264: str,
 ) -> Path:
     """Write numbered frames as H.264 (or `libx265`); an mp4 has its index in front: a cut copy still begins."""
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
@@ -54,7 +56,7 @@ def write_video(
         stream = container.add_stream(encoder, rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        stream.options = {"g": str(key_every), "preset": "ultrafast", "crf": "20", **options_of_encoder}
+        stream.options = {"g": str(key_every), "preset": "ultrafast", "crf": "20", **x264, **more}
         for packet in _encoded(stream, frames, size):
             container.mux(packet)
     return path

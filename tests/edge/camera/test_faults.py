@@ -220,7 +220,7 @@ def test_a_camera_whose_clock_is_years_off_does_not_date_anybody(video: Path) ->
 @pytest.mark.slow
 def test_one_percent_of_loss_on_udp_is_outlived_and_no_damaged_picture_is_shown(tmp_path: Path) -> None:
     # One slice a picture, as cameras send it: of several, the loss of a whole one leaves no mark.
-    video = write_video(tmp_path / "street.mp4", frames=50, size=(1280, 720), threads="1")
+    video = write_video(tmp_path / "street.mp4", frames=50, size=(1280, 720), more={"threads": "1"})
     with running(video) as camera:
         camera.device.programme.loss = 0.01
         with Feed(impatient(camera.rtsp_url, transport="udp", blind_after_s=2.0)) as feed:
@@ -258,7 +258,7 @@ def test_garbage_in_mid_stream_is_said_and_it_recovers(camera: Camera, reader: s
 @both_readers
 def test_another_codec_than_the_one_wanted_is_named(tmp_path: Path, reader: str) -> None:
     with running(h265(tmp_path)) as camera:
-        with Feed(impatient(camera.rtsp_url, reader=reader, codec="h264")) as feed:
+        with Feed(impatient(camera.rtsp_url, reader=reader, accept_codec="h264")) as feed:
             state = blind_for(feed, Reason.WRONG_CODEC)
             assert "sends hevc, not in h264; set the camera to h264" in state.problem
         with Feed(impatient(camera.rtsp_url, reader=reader, connect_timeout_s=5.0)) as feed:
@@ -266,9 +266,8 @@ def test_another_codec_than_the_one_wanted_is_named(tmp_path: Path, reader: str)
 
 
 def h265(folder: Path) -> Path:
-    return write_video(
-        folder / "street.mp4", frames=50, encoder="libx265", **{"x265-params": "log-level=none:bframes=0"}
-    )
+    options = {"x265-params": "log-level=none:bframes=0"}
+    return write_video(folder / "street.mp4", frames=50, encoder="libx265", more=options)
 
 
 @both_readers
