@@ -50,7 +50,8 @@ class Way:
                 with contextlib.suppress(OSError):  # nobody listens any more: the dialogue will say so
                     self._sockets[report].send(packet)
             return
-        self._writer.write(struct.pack(">cBH", b"$", self._first + report, len(packet)) + packet)
+        if not self._writer.is_closing():
+            self._writer.write(struct.pack(">cBH", b"$", self._first + report, len(packet)) + packet)
 
     def close(self) -> None:
         """Let go of the sockets of datagrams."""
