@@ -247,7 +247,8 @@ def faults(folder: Path, reader: str, times: int, only: list[str]) -> None:
     for name, fault in all_faults(folder).items():
         if only and name not in only:
             continue
-        runs = [_once(video, fault, reader) for _ in range(times)]
+        # A little longer each time, so that the return does not always meet the same pause between two tries.
+        runs = [_once(video, fault, reader, 1.3 * i if fault.lasts_s else 0.0) for i in range(times)]
         reasons = ", ".join(dict.fromkeys(reason for run in runs for reason in run.reasons)) or "nothing: it sees on"
         blind = statistics.median(run.blind_s for run in runs) if runs[0].reasons else None
         back = statistics.median(run.back_s for run in runs)
@@ -265,7 +266,7 @@ class Run:
     back_s: float
 
 
-def _once(video: Path, fault: Fault, reader: str) -> Run:
+def _once(video: Path, fault: Fault, reader: str, longer_s: float) -> Run:
     with running(video, username="root", password="word") as camera:  # noqa: S106 - a simulated camera's
         address = camera.rtsp_url.replace("://", "://root:word@")
         patient = CameraSettings(id="bench", source=address, reader=reader, **dict(fault.options))  # type: ignore[arg-type]
@@ -283,7 +284,7 @@ def _once(video: Path, fault: Fault, reader: str) -> Run:
                 if state.condition == "blind" and state.reason is not None:
                     reasons.setdefault(state.reason.value, time.monotonic() - began)
                 feed.next(0.01)
-                return time.monotonic() - began >= fault.lasts_s
+                return time.monotonic() - began >= fault.lasts_s + longer_s
 
             until(note)
             frames, ended = feed.state().frames, time.monotonic()

@@ -23,15 +23,17 @@ _FIRST_PAUSE_S = 0.25
 _STEADY_S = 2.0
 
 
-def pause_s(settings: CameraSettings, reason: Reason, tries: int, dice: float) -> float:
+def pause_s(settings: CameraSettings, reason: Reason, tries: int, dice: float, *, took_s: float = 0.0) -> float:
     """Say how long to wait before the next try.
 
-    `tries` is the number of failures in a row, from 1; `dice`, in [0, 1), spreads cameras that fell together.
+    `tries` is the number of failures in a row, from 1; `dice`, in [0, 1), spreads cameras that fell together. What
+    the last try took has been waited already, so that a camera which came back meanwhile is not kept waiting.
     """
     # Where the reader cannot tell, it may be the password: cameras lock out those who hurry.
     if reason in {Reason.UNAUTHORISED, Reason.UNOPENED}:
         return settings.retry_password_s
-    return min(settings.retry_cap_s, _FIRST_PAUSE_S * 2.0 ** min(tries - 1, 16)) * (0.75 + 0.5 * dice)
+    whole_s = min(settings.retry_cap_s, _FIRST_PAUSE_S * 2.0 ** min(tries - 1, 16)) * (0.75 + 0.5 * dice)
+    return max(min(whole_s, _FIRST_PAUSE_S), whole_s - took_s)
 
 
 class Listens(Protocol):
@@ -113,12 +115,14 @@ class Reader:
 
     def _keep_connected(self) -> None:
         while not self._leaving.is_set():
+            began_s = self._clock.monotonic_s()
             try:
                 self._read()
             except CameraError as error:
                 self._failures += 1
                 self._to.lost(self, error)
-                self._leaving.wait(pause_s(self._settings, error.reason, self._failures, self._dice()))
+                took_s = self._clock.monotonic_s() - began_s
+                self._leaving.wait(pause_s(self._settings, error.reason, self._failures, self._dice(), took_s=took_s))
 
     def _read(self) -> None:
         """Read one connection, or one file, to its end."""

@@ -77,6 +77,12 @@ def test_tries_are_further_apart_each_time_up_to_the_cap_and_spread_by_a_quarter
     assert pause_s(SETTINGS, Reason.REFUSED, 9, 1.0) == 6.25
 
 
+def test_what_a_try_took_is_not_waited_again() -> None:
+    assert pause_s(SETTINGS, Reason.TIMEOUT, 9, 1.0, took_s=5.0) == 1.25
+    assert pause_s(SETTINGS, Reason.TIMEOUT, 9, 0.5, took_s=60.0) == 0.25
+    assert pause_s(SETTINGS, Reason.UNAUTHORISED, 1, 0.5, took_s=5.0) == 10.0
+
+
 @pytest.mark.parametrize("reason", [Reason.UNAUTHORISED, Reason.UNOPENED])
 def test_what_may_be_a_refused_password_is_tried_again_slowly_from_the_first_time(reason: Reason) -> None:
     assert pause_s(SETTINGS, reason, 1, 0.0) == 10.0
