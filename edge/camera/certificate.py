@@ -12,9 +12,14 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from edge.camera.address import Address
+from edge.camera.errors import Reason, stream_trouble, untrusted
 from edge.errors import OperatorError
 
+# What comes encrypted, and its usual port.
+_PORTS = {"https": 443, "rtsps": 322}
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -64,12 +69,29 @@ def fingerprint_of(host: str, port: int, *, timeout_s: float) -> str:
         return ""
 
 
-def decoder_options(host: str, port: int, ca_file: Path | None, *, timeout_s: float) -> dict[str, str]:
-    """Return what FFmpeg must check of an encrypted stream, which by itself checks nothing.
+def checked(address: Address, ca_file: str | None, *, timeout_s: float) -> dict[str, str]:
+    """Return the options with which FFmpeg checks the certificate of a stream, where there is one.
 
-    Makes a connection of its own first, since FFmpeg does not say that it was the certificate; raises an
-    ssl.SSLCertVerificationError if it was, another OSError if there is no connection.
+    By itself it would believe any. Raises a CameraError where the certificate is not known.
     """
+    if address.scheme not in _PORTS:
+        return {}
+    place = urlsplit(address.place)
+    host, port = place.hostname or "", place.port or _PORTS[address.scheme]
+    file = Path(ca_file).expanduser() if ca_file else None
+    try:
+        return _decoder_options(host, port, file, timeout_s=timeout_s)
+    except ssl.SSLCertVerificationError:
+        trouble = untrusted(address.place, fingerprint_of(host, port, timeout_s=timeout_s))
+    except TimeoutError:
+        trouble = stream_trouble(address.place, Reason.TIMEOUT)
+    except OSError:
+        return {"tls_verify": "1"}  # the decoder meets what else there is, and its words are understood
+    raise trouble
+
+
+def _decoder_options(host: str, port: int, ca_file: Path | None, *, timeout_s: float) -> dict[str, str]:
+    """Look first, by a connection of its own, since FFmpeg does not say that it was the certificate."""
     context = context_for(host, port, ca_file, timeout_s=timeout_s)
     pinned = context.verify_mode is ssl.CERT_NONE
     if ca_file is not None and pinned:

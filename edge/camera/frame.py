@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-from av import VideoFrame
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a stream is read without PyAV where it is not there
+    from av import VideoFrame
 
 
 class ClockSource(StrEnum):
@@ -47,7 +50,9 @@ class Picture:
     clock_source: ClockSource
     media_s: float
     """Seconds since the source's first picture, by the medium's timestamps."""
-    decoded: VideoFrame | NDArray[np.uint8]
+    decoded: "VideoFrame | NDArray[np.uint8]"
+    arrival_ms: int | None = None
+    """Streams: when it came, ms since 1970 by the box's clock, less the time the stream holds it back."""
 
     def frame(self) -> Frame:
         """Turn into pixels, upright."""
@@ -60,8 +65,8 @@ class Picture:
         )
 
 
-def _pixels(decoded: VideoFrame | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if not isinstance(decoded, VideoFrame):
+def _pixels(decoded: "VideoFrame | NDArray[np.uint8]") -> NDArray[np.uint8]:
+    if isinstance(decoded, np.ndarray):
         return decoded
     image = np.asarray(decoded.to_ndarray(format="bgr24"), np.uint8)
     # The display matrix of a telephone held upright; degrees anticlockwise, as rot90 counts.

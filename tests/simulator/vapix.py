@@ -179,7 +179,7 @@ class SimulatedAxis(SimulatedCamera):
             self._servers.append(await asyncio.start_server(self._serve_web, sock=listener, ssl=self._tls))
 
     async def _serve_web(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._attend(AxisConnection(self, reader, writer), writer)
+        await self._attend(AxisConnection(self, reader, writer), reader, writer)
 
 
 class AxisConnection(WebConnection):
