@@ -7,7 +7,7 @@ import pytest
 
 from edge.camera.clock import Clock
 from edge.camera.errors import CameraError, Reason
-from edge.camera.source import open_source
+from edge.camera.source import Source, open_source
 from edge.camera.streams import Stream
 from tests.edge.camera.conftest import impatient
 from tests.simulator.certificate import self_signed, signed_by_an_authority
@@ -36,10 +36,9 @@ def credentials(tmp_path: Path) -> str:
     return str(file)
 
 
-def seen(source: str, **options: object) -> Stream:
+def seen(source: str, **options: object) -> Source:
     """Open a stream and take one picture of it."""
     stream = open_source(impatient(source, connect_timeout_s=3.0, read_timeout_s=3.0, **options), Clock())
-    assert isinstance(stream, Stream)
     try:
         next(iter(stream))
     finally:
@@ -51,6 +50,7 @@ def test_a_stream_is_seen_whose_cameras_own_certificate_was_named(
     axis: AxisCamera, own: Path, credentials: str
 ) -> None:
     stream = seen(axis.https + MJPEG_PATH, ca_file=str(own), credentials_file=credentials)
+    assert isinstance(stream, Stream)
     assert stream.codec == "mjpeg"
 
 
@@ -78,6 +78,16 @@ def test_no_password_goes_to_a_camera_whose_certificate_is_not_known(
     source = axis.https.replace("https", scheme) + MJPEG_PATH
     for ca_file in (None, str(self_signed(tmp_path / "other.pem", "axis-b8a44f123456"))):
         refused(source, ca_file=ca_file, credentials_file=credentials)
+    assert axis.axis.requests == []
+
+
+def test_the_reader_opencv_checks_certificates_by_the_same_rule(
+    axis: AxisCamera, own: Path, credentials: str
+) -> None:
+    source, options = axis.https + MJPEG_PATH, {"reader": "opencv", "credentials_file": credentials}
+    seen(source, ca_file=str(own), **options)
+    axis.axis.requests.clear()
+    refused(source, **options)
     assert axis.axis.requests == []
 
 
