@@ -3,8 +3,8 @@
 The rule:
 
 - By the camera's clock where sender reports give it, as long as that clock is within `within_s` of this box's.
-  What it seems to be ahead is the largest difference of the last seconds, since every delay on the way only
-  makes it smaller.
+  What it is ahead is the largest difference seen since either clock was set, since every delay on the way, and on a
+  box with too much to do, only makes it smaller; a clock by itself drifts no faster than `_DRIFT`.
 - Else by the box's clock: when the picture came, less the time the stream holds it back. So it is before the
   first report, without reports, and for a camera whose clock is hours or years off: that one must not date
   anybody's walk.
@@ -26,8 +26,8 @@ _OWN_STEP_MS = 500
 _CUT_MS = 10_000
 # The share of real time by which an error is led over.
 _LEAD = 0.25
-# The largest difference is kept for between one and two of these, in seconds.
-_WINDOW_S = 5.0
+# How fast a camera's clock may go wrong, or be led right by its time server; a quartz is ten times better.
+_DRIFT = 0.001
 # A clock is believed again when it is well within its limit, so that one at the limit does not come and go.
 _AGAIN = 0.75
 
@@ -48,9 +48,10 @@ class Dating:
     def __init__(self, within_s: float) -> None:
         self._within_ms = 1000 * within_s
         self._believed = within_s > 0
-        self._ahead = _Ahead()
+        self._ahead_ms: float | None = None
         self._source: ClockSource | None = None
         self._base_ms: float | None = None
+        self._own_base_ms: float | None = None
         self._camera_base_ms: float | None = None
         self._lead_ms = 0.0
         self._last_ms: int | None = None
@@ -59,7 +60,7 @@ class Dating:
     @property
     def ahead_ms(self) -> int | None:
         """Return the camera's clock less this box's, milliseconds; None before the first report."""
-        return self._ahead.most_ms
+        return None if self._ahead_ms is None else round(self._ahead_ms)
 
     @property
     def believed(self) -> bool:
@@ -67,8 +68,8 @@ class Dating:
         return self._believed
 
     def connected(self) -> None:
-        """Note a new connection, whose own time begins again."""
-        self._camera_base_ms = self._base_ms = None
+        """Note a new connection, whose own time begins again, and maybe to a camera that lost its clock meanwhile."""
+        self._camera_base_ms = self._base_ms = self._ahead_ms = None
 
     def date(self, *, camera_ms: int | None, arrival_ms: int, media_s: float, at_s: float) -> Dated:
         """Date a picture.
@@ -76,12 +77,15 @@ class Dating:
         `camera_ms` and `arrival_ms` are when it was taken by either clock, `media_s` its place in the stream's own
         time, `at_s` when it came by the monotonic clock.
         """
+        own_base_ms = arrival_ms - 1000 * at_s
+        if _apart(own_base_ms, self._own_base_ms, _OWN_STEP_MS):
+            self._ahead_ms = None
+        self._own_base_ms = own_base_ms
         stepped_ms = None if camera_ms is None else self._hear(camera_ms, arrival_ms, media_s, at_s)
         if camera_ms is not None and self._believed:
             source, wanted_ms, base_ms, uneven_ms = ClockSource.CAMERA, camera_ms, self._camera_base_ms, _UNEVEN_MS
         else:
-            source, wanted_ms, uneven_ms = ClockSource.ARRIVAL, arrival_ms, _OWN_STEP_MS
-            base_ms = arrival_ms - 1000 * at_s
+            source, wanted_ms, base_ms, uneven_ms = ClockSource.ARRIVAL, arrival_ms, own_base_ms, _OWN_STEP_MS
         turned = source is not self._source or _apart(base_ms, self._base_ms, uneven_ms)
         self._source, self._base_ms = source, base_ms
         return Dated(
@@ -93,10 +97,13 @@ class Dating:
         base_ms, before_ms = camera_ms - 1000 * media_s, self._camera_base_ms
         self._camera_base_ms = base_ms
         stepped = _apart(base_ms, before_ms, _STEP_MS)
-        if stepped:
-            self._ahead = _Ahead()
-        ahead_ms = self._ahead.heard(camera_ms - arrival_ms, at_s)
-        self._believed = abs(ahead_ms) <= self._within_ms * (1 if self._believed else _AGAIN) and self._within_ms > 0
+        if self._ahead_ms is None or stepped:
+            self._ahead_ms = camera_ms - arrival_ms
+        else:
+            drifted_ms = _DRIFT * 1000 * max(0.0, at_s - self._last_s)
+            self._ahead_ms = max(camera_ms - arrival_ms, self._ahead_ms - drifted_ms)
+        most_ms = self._within_ms * (1 if self._believed else _AGAIN)
+        self._believed = self._within_ms > 0 and abs(self._ahead_ms) <= most_ms
         return round(base_ms - before_ms) if stepped and before_ms is not None else None
 
     def _steadily(self, wanted_ms: int, at_s: float, *, turned: bool) -> int:
@@ -116,25 +123,6 @@ class Dating:
                 given_ms = max(self._last_ms + 1, round(wanted_ms + self._lead_ms))
         self._last_ms, self._last_s = given_ms, at_s
         return given_ms
-
-
-class _Ahead:
-    """The largest difference between the clocks in the last seconds: that of the picture least delayed."""
-
-    def __init__(self) -> None:
-        self._most: list[int] = []
-        """Of the running window and of the one before it, newest first."""
-        self._since_s = 0.0
-
-    @property
-    def most_ms(self) -> int | None:
-        return max(self._most, default=None)
-
-    def heard(self, ahead_ms: int, at_s: float) -> int:
-        if not self._most or at_s - self._since_s > _WINDOW_S:
-            self._most, self._since_s = [ahead_ms, *self._most[:1]], at_s
-        self._most[0] = max(self._most[0], ahead_ms)
-        return max(self._most)
 
 
 def _apart(one_ms: float | None, other_ms: float | None, most_ms: float) -> bool:

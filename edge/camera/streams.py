@@ -94,10 +94,13 @@ class Stream:
             arrived_at, arrived_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             stale = self._advance(packet, waited_s=arrived_at - asked_at)
             pictures = self._decode(packet)
-            self._raise_if_hopeless(packet, pictures, arrived_at)
+            if not any(not decoded.is_corrupt for decoded in pictures):
+                self._raise_if_hopeless(packet, arrived_at)
             for decoded in pictures:
-                if self._trust.deserves(decoded) and not stale:
-                    yield self._picture(decoded, arrived_at, arrived_ms)
+                if self._trust.deserves(decoded):
+                    self._bad, self._good_at, self._keyed = 0, arrived_at, True
+                    if not stale:
+                        yield self._picture(decoded, arrived_at, arrived_ms)
                 self._index += 1
             asked_at = self._clock.monotonic_s()
 
@@ -144,11 +147,9 @@ class Stream:
             self._trust.broken()
             return []
 
-    def _raise_if_hopeless(self, packet: "Packet[VideoStream]", pictures: list[av.VideoFrame], now_s: float) -> None:
+    def _raise_if_hopeless(self, packet: "Packet[VideoStream]", now_s: float) -> None:
+        """Count a packet that gave no good picture, and give up where there have been too many."""
         self._keyed = self._keyed or packet.is_keyframe
-        if any(not decoded.is_corrupt for decoded in pictures):
-            self._bad, self._good_at = 0, now_s
-            return
         self._bad += 1
         late = self._bad >= _BAD and now_s - self._good_at > self._read_timeout_s
         if self._bad >= _KEYLESS or (self._keyed and (late or self._bad >= _HOPELESS)):

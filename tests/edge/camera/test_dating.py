@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.camera.dating import Dated, Dating
@@ -95,7 +95,25 @@ def test_pictures_that_a_network_held_back_keep_the_times_at_which_they_were_tak
     ]
     assert [each.captured_at_ms for each in held] == [NOON_MS + 40 * number for number in range(50, 100)]
     assert [each.stepped_ms for each in held] == [None] * 50
-    assert dating.ahead_ms == 0
+    assert dating.ahead_ms == pytest.approx(0, abs=3)
+
+
+def test_a_box_with_too_much_to_do_does_not_take_its_delay_for_a_clock_that_is_behind() -> None:
+    dating = Dating(2.0)
+    dates(dating, range(50), ahead_ms=0)
+    late = [each for n in range(50, 15_000) for each in dates(dating, range(n, n + 1), ahead_ms=0, late_ms=5000)]
+    assert {each.clock_source for each in late} == {ClockSource.CAMERA}
+    assert [each.captured_at_ms for each in late] == [NOON_MS + 40 * n for n in range(50, 15_000)]
+
+
+def test_a_camera_that_lost_its_clock_while_it_was_off_dates_nothing() -> None:
+    dating = Dating(2.0)
+    dates(dating, range(50), ahead_ms=0)
+    dating.connected()
+    assert dating.ahead_ms is None
+    again = dates(dating, range(100, 150), ahead_ms=-800_000_000_000)
+    assert {each.clock_source for each in again} == {ClockSource.ARRIVAL}
+    assert [each.captured_at_ms for each in again] == [NOON_MS + 40 * n for n in range(100, 150)]
 
 
 def test_a_clock_at_the_limit_does_not_come_and_go() -> None:
@@ -108,7 +126,7 @@ def test_where_the_cameras_clock_is_not_wanted_it_is_still_compared() -> None:
     dating = Dating(0.0)
     given = dates(dating, range(10), ahead_ms=0)
     assert {each.clock_source for each in given} == {ClockSource.ARRIVAL}
-    assert dating.ahead_ms == 0
+    assert dating.ahead_ms == pytest.approx(0, abs=3)
 
 
 def test_a_new_connection_begins_a_time_of_its_own_and_is_no_step_of_the_clock() -> None:
@@ -140,7 +158,8 @@ a_camera = st.tuples(
 )
 
 
-@given(st.lists(a_camera, min_size=2, max_size=60))
+@settings(max_examples=60)
+@given(st.lists(a_camera, min_size=2, max_size=40))
 def test_time_never_stands_still_and_never_runs_backwards(cameras: list[tuple[int | None, int, int]]) -> None:
     dating, now_ms, came_ms, given = Dating(2.0), 0, 0, []
     for ahead_ms, late_ms, passed_ms in cameras:
