@@ -72,18 +72,18 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
     probe.set_defaults(verb=_probe)
     text = "list the Axis cameras that announce themselves nearby"
     discover = verbs.add_parser("discover", help=text, description=text)
-    discover.add_argument("--seconds", type=_seconds, default=3.0, metavar="N", help="how long; default: %(default)s")
+    discover.add_argument("--seconds", type=seconds, default=3.0, metavar="N", help="how long; default: %(default)s")
     discover.add_argument("--interface", metavar="ADDRESS", help="only on the interface with this address; else all")
     discover.set_defaults(verb=_discover)
     for each in (probe, discover):
         each.add_argument("--json", action="store_true", help="print JSON instead")
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= MAX_SECONDS:
+def seconds(text: str) -> float:
+    asked = float(text)
+    if not 0 < asked <= MAX_SECONDS:
         raise ValueError
-    return seconds
+    return asked
 
 
 def _watch(options: argparse.Namespace) -> int:

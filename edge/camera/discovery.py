@@ -1,5 +1,6 @@
 """Which Axis cameras are near: the one door to multicast DNS."""
 
+import logging
 import socket
 import threading
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Neighbour:
 
 def discover(seconds: float, interface: str | None = None) -> tuple[Neighbour, ...]:
     """Listen for so long; on the interface with this address alone, or on all."""
+    # It warns of every interface on which it cannot ask, such as loopback; what counts is who answers.
+    logging.getLogger("zeroconf").setLevel(logging.ERROR)
     nearby = _Nearby()
     zeroconf = _listening(interface)
     try:

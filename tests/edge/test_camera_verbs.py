@@ -138,6 +138,11 @@ def test_a_wrong_password_is_tried_once_and_nothing_that_needs_it(axis: AxisCame
     assert "hunter3" not in done.out + done.err + done.seen
 
 
+def test_a_password_may_be_typed(axis: AxisCamera) -> None:
+    done = edge("camera", "probe", axis.device.rtsp_url, "--user", "root", typed=f"{PASSWORD}\n")
+    assert (done.code, done.step("stream")[:6]) == (0, "ok    ")
+
+
 def test_a_host_that_is_down_is_told_in_seconds(tmp_path: Path) -> None:
     done = edge("camera", "probe", "127.0.0.1:1", "--credentials", credentials(tmp_path))
     assert done.code == 3
