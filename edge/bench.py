@@ -28,13 +28,13 @@ from edge.faces.align import align
 from edge.faces.compare import Gallery
 from edge.faces.detect import Detector, Faces
 from edge.faces.embed import Embedder
+from edge.faces.pixels import Image, Pixels
 from edge.faces.quality import assess
 from edge.faces.registry import ModelCard, ModelStore, Registry, Task, load_registry
 from edge.faces.runtime import RuntimeSettings, Session, open_session
 from edge.pipeline import Pipeline
 from edge.tracking import Tracker, TrackingSettings
 
-Image = NDArray[np.uint8]
 ROUNDS = 25
 FRAMES = 150
 DECODED = 10
@@ -131,8 +131,8 @@ class _Placed(Detector):
 
     shown = 0
 
-    def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
-        super().detect(image, max_side=max_side)
+    def detect(self, picture: Pixels | Image, *, max_side: int | None = None) -> Faces:
+        super().detect(picture, max_side=max_side)
         self.shown += 1
         return faces_at(self.shown - 1)
 

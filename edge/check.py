@@ -116,8 +116,8 @@ def _camera(config: Config) -> str:
                 f" ({reason.value if reason else 'ended'})",
                 hint="check its power, its network, its address and its credentials",
             )
-    height, width = frame.image.shape[:2]
-    return f"{config.camera.id} sees: {width}x{height}, time by the {frame.clock_source.value} clock"
+    pixels = frame.pixels
+    return f"{config.camera.id} sees: {pixels.width}x{pixels.height}, time by the {frame.clock_source.value} clock"
 
 
 def _centre(config: Config) -> str:

@@ -20,6 +20,7 @@ from edge.camera.frame import Frame
 from edge.faces.align import align
 from edge.faces.compare import Gallery, Match
 from edge.faces.detect import Faces
+from edge.faces.pixels import Area, Image, Pixels
 from edge.faces.quality import Quality, assess
 from edge.policy import PolicySettings, Raised, Verdict, judge
 from edge.tracking import Track, Tracker, TrackingSettings
@@ -42,8 +43,8 @@ class PipelineSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Sees(Protocol):
     """What finds faces."""
 
-    def detect(self, image: NDArray[np.uint8], *, max_side: int | None = None) -> Faces:
-        """Find faces in a (h,w,3) uint8 BGR picture."""
+    def detect(self, picture: Pixels, *, max_side: int | None = None) -> Faces:
+        """Find faces in a picture, shrunk for the search to at most `max_side` pixels."""
 
 
 class Embeds(Protocol):
@@ -132,7 +133,7 @@ class Pipeline:
 
     def process(self, frame: Frame) -> list[Finding]:
         """Look at one frame and return the candidates it completes."""
-        faces = self.detector.detect(frame.image, max_side=self.settings.search_side)
+        faces = self.detector.detect(frame.pixels, max_side=self.settings.search_side)
         update = self._tracker.update(faces.boxes, faces.scores, frame.captured_at_ms)
         wanted = self._worth_embedding(frame, faces, update.tracks)
         self._take(frame, faces, wanted)
@@ -149,7 +150,7 @@ class Pipeline:
         wanted = []
         for index, track in sorted(tracks.items()):
             shots = self._passes.setdefault(track.number, _Pass(BestShots(self.settings.best_shot))).shots
-            chip = align(frame.image, faces.landmarks[index])
+            chip = align(frame.pixels, faces.landmarks[index])
             quality = assess(chip, faces.landmarks[index])
             if shots.wants(quality, frame.captured_at_ms):
                 wanted.append(_Wanted(track, index, chip, quality))
@@ -161,7 +162,7 @@ class Pipeline:
             return
         templates = self.embedder.embed(np.stack([want.chip for want in wanted]))
         for want, template in zip(wanted, templates, strict=True):
-            crop, landmarks = _cut(frame.image, faces.boxes[want.index], faces.landmarks[want.index])
+            crop, landmarks = _cut(frame.pixels, faces.boxes[want.index], faces.landmarks[want.index])
             look = Look(
                 template=template,
                 quality=want.quality.score,
@@ -215,18 +216,17 @@ class Pipeline:
 
 
 def _cut(
-    image: NDArray[np.uint8], box: NDArray[np.float32], landmarks: NDArray[np.float32]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    pixels: Pixels, box: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> tuple[Image, NDArray[np.float32]]:
     """Return a copy of the face with its surroundings, at most MAX_CROP on a side, and the landmarks in it."""
     reach = float(max(box[2:])) * (0.5 + SURROUNDINGS)
     centre = box[:2] + box[2:] / 2
-    low = np.maximum(centre - reach, 0).astype(int)
-    high = np.minimum(centre + reach + 1, image.shape[1::-1]).astype(int)
-    crop = image[low[1] : high[1], low[0] : high[0]]
+    area = Area.around(centre - reach, centre + reach + 1, pixels)
+    crop = pixels.region(area)
     zoom = min(1.0, MAX_CROP / max(crop.shape[:2]))
     if zoom == 1.0:
-        return crop.copy(), np.asarray(landmarks - low, np.float32)
+        return crop.copy(), np.asarray(landmarks - area.corner, np.float32)
     size = (max(1, round(crop.shape[1] * zoom)), max(1, round(crop.shape[0] * zoom)))
     small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     ratio = np.array([size[0] / crop.shape[1], size[1] / crop.shape[0]], np.float32)
-    return small, np.asarray((landmarks - low + 0.5) * ratio - 0.5, np.float32)
+    return small, np.asarray((landmarks - area.corner + 0.5) * ratio - 0.5, np.float32)
