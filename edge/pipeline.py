@@ -1,6 +1,6 @@
 """The straight line: a frame in, candidates out.
 
-    detect -> track -> best shot -> align -> embed -> fuse -> search -> judge
+    zone -> detect -> track -> best shot -> align -> embed -> fuse -> search -> judge
 
 One page, one thread, no clock, no disk, no network. Whoever is not a candidate leaves nothing behind but a
 number in the counts.
@@ -24,6 +24,7 @@ from edge.faces.pixels import Area, Image, Pixels
 from edge.faces.quality import Quality, assess
 from edge.policy import PolicySettings, Raised, Verdict, judge
 from edge.tracking import Track, Tracker, TrackingSettings
+from edge.zone import Zone
 
 # Of the surroundings, how much goes with a face, in face sizes, and how large that picture may be, pixels.
 SURROUNDINGS = 0.6
@@ -125,6 +126,8 @@ class Pipeline:
     gallery: Gallery
     settings: PipelineSettings = field(default_factory=PipelineSettings)
     counts: Counts = field(default_factory=Counts)
+    zone: Zone | None = None
+    """Where in the picture faces are looked for; None: everywhere."""
 
     def __post_init__(self) -> None:
         """Start with nobody in view."""
@@ -133,7 +136,7 @@ class Pipeline:
 
     def process(self, frame: Frame) -> list[Finding]:
         """Look at one frame and return the candidates it completes."""
-        faces = self.detector.detect(frame.pixels, max_side=self.settings.search_side)
+        faces = self._seen(frame.pixels)
         update = self._tracker.update(faces.boxes, faces.scores, frame.captured_at_ms)
         wanted = self._worth_embedding(frame, faces, update.tracks)
         self._take(frame, faces, wanted)
@@ -145,6 +148,16 @@ class Pipeline:
         """Let go of everybody in view."""
         for track in self._tracker.end():
             self._part(track)
+
+    def _seen(self, pixels: Pixels) -> Faces:
+        """Find the faces of the zone, looking no further than it reaches, at the scale of the whole picture."""
+        side = self.settings.search_side
+        if self.zone is None:
+            return self.detector.detect(pixels, max_side=side)
+        area = self.zone.searched(pixels)
+        share = max(area.width, area.height) / max(pixels.width, pixels.height)
+        faces = self.detector.detect(pixels.window(area), max_side=max(1, round(side * share))).moved(area.corner)
+        return faces.only(self.zone.holds(faces.boxes, pixels))
 
     def _worth_embedding(self, frame: Frame, faces: Faces, tracks: dict[int, Track]) -> list[_Wanted]:
         wanted = []

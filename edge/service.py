@@ -29,6 +29,7 @@ from edge.watchlist import Watchlist, open_watchlist
 from edge.wire import curve, sealing
 from edge.wire.ids import new_id
 from edge.wire.messages import Tally
+from edge.zone import Zone
 
 REPORT_S = 1.0
 FRAME_WAIT_S = 0.5
@@ -131,6 +132,7 @@ class Watch:
             embedder,
             self._watchlist.gallery,
             config.pipeline,
+            zone=Zone(config.camera.zone) if config.camera.zone else None,
         )
         self._dispatch = Dispatch(
             outbox,

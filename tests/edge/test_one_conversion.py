@@ -1,5 +1,6 @@
 """Planes against whole BGR pictures by FFmpeg: the same faces, and templates as near as the same face's."""
 
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -16,7 +17,7 @@ from edge.faces.registry import ModelStore, load_registry
 from edge.faces.runtime import RuntimeSettings
 
 STREET = Path(__file__).resolve().parents[2] / "models" / "sample" / "street.mp4"
-EVERY = 40
+EVERY = 60
 USED_EYES_PX = 10.0
 
 
@@ -38,7 +39,7 @@ def test_faces_and_templates_are_the_same_from_planes_as_from_whole_pictures() -
     detector, embedder = models()
     moved, cosines = [], []
     with av.open(str(STREET)) as container:
-        for decoded in list(container.decode(video=0))[::EVERY]:
+        for decoded in islice(container.decode(video=0), 0, None, EVERY):
             planes, whole = pixels_of(decoded), Bgr(np.asarray(decoded.to_ndarray(format="bgr24"), np.uint8))
             one, other = detector.detect(whole, max_side=1280), detector.detect(planes, max_side=1280)
             assert len(one) == len(other)
@@ -50,7 +51,7 @@ def test_faces_and_templates_are_the_same_from_planes_as_from_whole_pictures() -
                 chips = np.stack([align(whole, one.landmarks[index]), align(planes, one.landmarks[index])])
                 template, from_planes = embedder.embed(chips)
                 cosines.append(float(template @ from_planes))
-    assert len(cosines) > 25
+    assert len(cosines) > 15
     assert np.median(moved) < 0.05
     assert np.median(cosines) > 0.995
     assert min(cosines) > 0.985
