@@ -21,7 +21,7 @@ from edge.faces.align import align
 from edge.faces.compare import Gallery, Match
 from edge.faces.detect import Faces
 from edge.faces.pixels import Area, Image, Pixels
-from edge.faces.quality import Quality, assess
+from edge.faces.quality import Quality, assess, eyes_px
 from edge.policy import PolicySettings, Raised, Verdict, judge
 from edge.tracking import Track, Tracker, TrackingSettings
 from edge.zone import Zone
@@ -163,6 +163,8 @@ class Pipeline:
         wanted = []
         for index, track in sorted(tracks.items()):
             shots = self._passes.setdefault(track.number, _Pass(BestShots(self.settings.best_shot))).shots
+            if not shots.ready(eyes_px(faces.landmarks[index]), frame.captured_at_ms):
+                continue
             chip = align(frame.pixels, faces.landmarks[index])
             quality = assess(chip, faces.landmarks[index])
             if shots.wants(quality, frame.captured_at_ms):

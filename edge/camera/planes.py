@@ -43,9 +43,8 @@ def pixels_of(decoded: VideoFrame | NDArray[np.uint8]) -> Pixels:
 
 
 def _colours(decoded: VideoFrame) -> Colours:
-    of_light = _COLOURS.get(decoded.colorspace, BT601)
-    full_range = decoded.color_range == _FULL or decoded.format.name.startswith("yuvj")
-    return Colours(of_light.red, of_light.blue, full_range)
+    colours = _COLOURS.get(decoded.colorspace, BT601)
+    return colours.of_full_range if decoded.color_range == _FULL or decoded.format.name[:4] == "yuvj" else colours
 
 
 def _plane(decoded: VideoFrame, number: int) -> Image:
