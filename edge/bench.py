@@ -45,6 +45,8 @@ DETECT_AT = ((640, 640), (1280, 736), (1920, 1088))
 COMPARED_AT = (640, 384)
 BATCHES = (1, 4, 16)
 GALLERIES = (1_000, 10_000, 100_000)
+NOBODY = 2.0
+"""A candidate threshold that no cosine reaches: what is timed is looking, not telling."""
 WATCHED = 1_000
 QUICK_S = 0.001
 WHOLE = "whole BGR"
@@ -274,7 +276,7 @@ def _line(models: _Models, card: ModelCard, *, whole: bool = False) -> _Line:
     """Return a straight line with this embedder, over planes or over whole BGR pictures."""
     seeing, embedding = models.session(models.detectors[0]), models.session(card)
     embedder = _Counting(card, embedding)
-    pipeline = Pipeline(_Placed(models.detectors[0], seeing), embedder, _gallery(WATCHED, card.dimension))
+    pipeline = Pipeline(_Placed(models.detectors[0], seeing), embedder, _gallery(WATCHED, card.dimension), NOBODY)
     name, as_frame = (f"{card.name}, {WHOLE}", whole_bgr) if whole else (card.name, Picture.frame)
     return _Line(name, seeing, embedding, embedder, pipeline, as_frame)
 

@@ -124,6 +124,8 @@ class Pipeline:
     detector: Sees
     embedder: Embeds
     gallery: Gallery
+    candidate_threshold: float
+    """The one set, or the one on the embedder's card."""
     settings: PipelineSettings = field(default_factory=PipelineSettings)
     counts: Counts = field(default_factory=Counts)
     zone: Zone | None = None
@@ -196,7 +198,14 @@ class Pipeline:
         looks = seen.shots.looks
         template = seen.shots.fused()
         match = self.gallery.best(template)
-        verdict = judge(match, len(looks), looks[0].quality, seen.raised, self.settings.policy)
+        verdict = judge(
+            match,
+            len(looks),
+            looks[0].quality,
+            seen.raised,
+            threshold=self.candidate_threshold,
+            settings=self.settings.policy,
+        )
         if match is None or verdict not in (Verdict.RAISE, Verdict.REVISE):
             return None
         revision = seen.raised.revision + 1 if seen.raised else 0

@@ -131,6 +131,7 @@ class Watch:
             open_detector(registry.wanted(models.detector, Task.DETECT, store), store, models.runtime),
             embedder,
             self._watchlist.gallery,
+            embedder.candidate_threshold(config.pipeline.policy.candidate_threshold),
             config.pipeline,
             zone=Zone(config.camera.zone) if config.camera.zone else None,
         )
@@ -183,7 +184,7 @@ class Watch:
                 finding,
                 frame,
                 watchlist=self._watchlist.id,
-                threshold=self._config.pipeline.policy.candidate_threshold,
+                threshold=self._pipeline.candidate_threshold,
                 now_ms=now_ms,
                 taken_at_ms=now_ms - waited_ms,
             )

@@ -22,7 +22,7 @@ def run(
     script: list[list[Person]], gallery: Gallery = WANTED, settings: PipelineSettings | None = None
 ) -> tuple[Pipeline, list[Finding], PatchEmbedder]:
     embedder = PatchEmbedder([RED, BLUE, GREEN])
-    pipeline = Pipeline(PatchDetector(script), embedder, gallery, settings or PipelineSettings())
+    pipeline = Pipeline(PatchDetector(script), embedder, gallery, 0.36, settings or PipelineSettings())
     findings = []
     for index, people in enumerate(script):
         findings += pipeline.process(frame(people, index, index * 40))
@@ -117,7 +117,7 @@ class Spotting:
 def watched(script: list[list[Person]], zone: Zone | None) -> tuple[Pipeline, list[Finding], Spotting]:
     seeing = Spotting()
     pipeline = Pipeline(
-        seeing, PatchEmbedder([RED, BLUE, GREEN]), WANTED, PipelineSettings(search_side=320), zone=zone
+        seeing, PatchEmbedder([RED, BLUE, GREEN]), WANTED, 0.36, PipelineSettings(search_side=320), zone=zone
     )
     findings = [
         found for index, people in enumerate(script) for found in pipeline.process(frame(people, index, index * 40))
