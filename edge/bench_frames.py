@@ -14,7 +14,7 @@ from edge.camera.frame import Frame, Picture
 from edge.camera.handover import Handover
 from edge.faces.align import align
 from edge.faces.detect import Faces
-from edge.faces.pixels import Area, Bgr, Image
+from edge.faces.pixels import Area, Bgr, Image, whole
 
 DECODED = "decode 1920x1080"
 HANDED_OVER = "decode and hand over 1920x1080"
@@ -88,7 +88,7 @@ def frame_stages(film: Film, faces: Faces) -> dict[str, Callable[[], object]]:
         SEARCHED: lambda: pixels.shrunk(SEARCH_SIDE),
         SEARCHED_WHOLE: lambda: Bgr(_by_ffmpeg(decoded)).shrunk(SEARCH_SIDE),
         CROPPED: lambda: pixels.region(crop),
-        WHOLE: lambda: pixels.region(Area(0, 0, pixels.width, pixels.height)),
+        WHOLE: lambda: whole(pixels),
         WHOLE_BY_FFMPEG: lambda: _by_ffmpeg(decoded),
         ALIGNED: lambda: align(pixels, landmarks),
         ALIGNED_WHOLE: lambda: align(image, landmarks),

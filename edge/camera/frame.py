@@ -8,7 +8,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 from edge.camera.planes import pixels_of
-from edge.faces.pixels import Area, Image, Pixels
+from edge.faces.pixels import Image, Pixels, whole
 
 
 class ClockSource(StrEnum):
@@ -37,8 +37,8 @@ class Frame:
 
     @property
     def image(self) -> Image:
-        """Return the whole as (height, width, 3) uint8 BGR, for people and for tests: the dear way to look at it."""
-        return self.pixels.region(Area(0, 0, self.pixels.width, self.pixels.height))
+        """Return the whole as (height, width, 3) uint8 BGR, for people and for tests."""
+        return whole(self.pixels)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -182,7 +182,7 @@ class Planes:
         """Return the whole as BGR, each plane resized linearly first: only so many pixels are converted."""
         size = _size(self, max_side)
         if size == (self.width, self.height):
-            return self.region(Area(0, 0, self.width, self.height))
+            return whole(self)
         return self._converted(*(_resized(plane, size) for plane in (self.y, self.u, self.v)))
 
     def region(self, area: Area) -> Image:
@@ -224,6 +224,11 @@ class Planes:
 def as_pixels(picture: Pixels | Image) -> Pixels:
     """Return a picture as pixels; an array is (h,w,3) uint8 BGR."""
     return Bgr(picture) if isinstance(picture, np.ndarray) else picture
+
+
+def whole(pixels: Pixels) -> Image:
+    """Return all of a picture as BGR at full size: the dear way to look at it, for people and for tests."""
+    return pixels.region(Area(0, 0, pixels.width, pixels.height))
 
 
 def _size(pixels: Pixels, max_side: int | None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from edge.bestshot import BestShotSettings
 from edge.faces.align import align
 from edge.faces.compare import Gallery
 from edge.faces.detect import NOBODY, Faces
-from edge.faces.pixels import Area, Pixels
+from edge.faces.pixels import Pixels, whole
 from edge.pipeline import MAX_CROP, Counts, Finding, Pipeline, PipelineSettings
 from edge.policy import PolicySettings
 from edge.zone import MARGIN, Zone
@@ -104,7 +104,7 @@ class Spotting:
 
     def detect(self, picture: Pixels, *, max_side: int | None = None) -> Faces:
         self.shown.append((picture.width, picture.height, max_side))
-        image = picture.region(Area(0, 0, picture.width, picture.height))
+        image = whole(picture)
         painted = (np.abs(image.astype(int) - 90).max(axis=2) > 20).astype(np.uint8)
         _, _, found, _ = cv2.connectedComponentsWithStats(painted)
         boxes = found[1:, :4].astype(np.float32)

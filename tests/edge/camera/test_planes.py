@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.camera.planes import pixels_of
-from edge.faces.pixels import Area, Bgr, Image, Pixels, Planes
+from edge.faces.pixels import Bgr, Image, Planes, whole
 from tests.simulator.pattern import number_of, write_video
 
 
@@ -23,10 +23,6 @@ def colourful(width: int = 320, height: int = 240) -> Image:
 def as_format(image: Image, name: str, *, full_range: bool = False) -> av.VideoFrame:
     wanted = "JPEG" if full_range else "MPEG"
     return av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=name, dst_color_range=wanted)
-
-
-def whole(pixels: Pixels) -> Image:
-    return pixels.region(Area(0, 0, pixels.width, pixels.height))
 
 
 def differing(one: Image, other: Image) -> float:

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.faces.align import ARCFACE_112, align
-from edge.faces.pixels import BT601, BT709, BT2020, Area, Bgr, Colours, Image, Planes
+from edge.faces.pixels import BT601, BT709, BT2020, Area, Bgr, Colours, Image, Planes, whole
 
 # How many pixels share a colour difference, across and down: 4:4:4, 4:2:2, 4:2:0.
 SHARES = [(1, 1), (2, 1), (2, 2)]
@@ -19,10 +19,6 @@ def noise(seed: int, height: int, width: int) -> Image:
 def planes(width: int, height: int, shares: tuple[int, int] = (2, 2), colours: Colours = BT601) -> Planes:
     wide, high = -(-width // shares[0]), -(-height // shares[1])
     return Planes(noise(1, height, width), noise(2, high, wide), noise(3, high, wide), colours)
-
-
-def whole(pixels: Planes | Bgr) -> Image:
-    return pixels.region(Area(0, 0, pixels.width, pixels.height))
 
 
 def one_colour(y: int, u: int, v: int, colours: Colours) -> list[int]:
