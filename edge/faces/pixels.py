@@ -1,9 +1,9 @@
 """A picture as detection and alignment read it, whoever made it: whole BGR, or the planes of a decoder.
 
 Theory of operation. A decoder gives brightness (Y) and, at half the size, two colour differences (U, V). The
-search wants a small picture and a face a small cut-out, so BGR is made of those alone; a whole BGR picture at
-1080p costs twice the search's and 25 times a face's. Each conversion here is the same arithmetic on another
-part, so a cut-out equals the same part of the whole, pixel by pixel.
+search wants a small picture and a face a small cut-out, so BGR is made of those alone (at 1080p 0.9 million
+pixels and 0.02 million, of 2.1). Each conversion here is the same arithmetic on another part, so a cut-out
+equals the same part of the whole, pixel by pixel.
 
 Enrolment's photographs come as BGR from a JPEG decoder, which spreads the colour differences linearly, as
 `Planes` does. FFmpeg's quick way repeats each of them, which is up to 20 grey levels beside it at an edge.
