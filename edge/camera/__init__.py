@@ -2,12 +2,13 @@
 
     settings -> source -> Picture -> feed (reader thread, hand-over) -> Frame -> the pipeline
 
-Words: a *source* (source.py) reads one connection or one file and yields *pictures*, decoded but not yet
-turned into pixels of BGR; files.py and streams.py are its readers. The *feed* (feed.py) owns the source in
+Words: a *source* (source.py) reads one connection or one file and yields *pictures*, decoded and nothing
+more; files.py and streams.py are its readers. The *feed* (feed.py) owns the source in
 a thread of its own, connects a stream again for as long as it is wanted, and hands *frames* over: the
 newest one where time passes (streams, files at their own pace), every one where it does not (fast). The
 *state* (state.py) says whether the camera sees and, if not, the *reason* (errors.py), from the age of the
-newest picture and outside the decoder.
+newest picture and outside the decoder. A frame's *pixels* (planes.py) are the decoder's own picture, by
+reference: what is needed of it becomes BGR (edge.faces.pixels), never the whole.
 
 An address (address.py) is kept apart from its password; messages name the *place*, which has none.
 

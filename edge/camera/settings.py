@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edge.camera.address import without_secrets
+from edge.zone import Corner, Zone
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
@@ -24,6 +25,9 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Folders: images a second."""
     recorded_at_ms: Annotated[int, Meta(ge=0)] | None = None
     """Files and folders: when the first picture was taken, ms since 1970, UTC. None: when it is opened."""
+    zone: tuple[Corner, ...] | None = None
+    """Corners of the part of the picture in which faces are looked for, as shares of its width and height from the
+    left upper corner. None: the whole picture."""
     credentials_file: str | None = None
     """A file with one line, username:password, kept out of the address. None: what the address says."""
     transport: Literal["tcp"] = "tcp"
@@ -38,6 +42,11 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Streams: longest pause between two tries, in seconds, jitter not counted."""
     retry_password_s: Seconds = 10.0
     """Streams: pause after a refused password, in seconds; cameras lock out those who hurry."""
+
+    def __post_init__(self) -> None:
+        """Refuse a zone that is none."""
+        if self.zone is not None:
+            Zone(self.zone)
 
     def __repr__(self) -> str:
         """Name the camera and its place, never a password."""
