@@ -66,6 +66,7 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
         curve_key = curve.make_or_load(state.curve_key)
         token = make_or_load_token(state.console_token)
         embedder = _embedder(settings)
+        threshold = embedder.alert_threshold(settings.alert_threshold)
         renewed = renew(store, embedder)
         if renewed:
             _log.info("references embedded again by the present model", references=renewed)
@@ -78,12 +79,12 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
             heartbeats=store.devices,
         )
         alerting = Alerting(
-            store, seal_key, embedder, _alerting_settings(settings), clock=now_ms, alerted=feed.publish
+            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=feed.publish
         )
         app = make_app(
             store,
             feed,
-            _console_settings(settings, token, listener),
+            _console_settings(settings, token, listener, threshold),
             clock=now_ms,
             received=lambda: intake.report().bytes_received,
         )
@@ -312,21 +313,23 @@ def _embedder(settings: CentreSettings) -> Embedder:
     return open_embedder(load_registry().wanted(settings.models.embedder, Task.EMBED, store), store, runtime)
 
 
-def _alerting_settings(settings: CentreSettings) -> AlertingSettings:
+def _alerting_settings(settings: CentreSettings, threshold: float) -> AlertingSettings:
     return AlertingSettings(
-        threshold=settings.alert_threshold,
+        threshold=threshold,
         window_ms=int(settings.sighting_window_s * 1000),
         late_after_ms=int(settings.late_after_s * 1000),
     )
 
 
-def _console_settings(settings: CentreSettings, token: str, listener: socket.socket) -> ConsoleSettings:
+def _console_settings(
+    settings: CentreSettings, token: str, listener: socket.socket, threshold: float
+) -> ConsoleSettings:
     host, port = listener.getsockname()[:2]
     return ConsoleSettings(
         host=host,
         port=port,
         token=token,
-        threshold=settings.alert_threshold,
+        threshold=threshold,
         silent_after_ms=int(settings.silent_after_s * 1000),
         retention_ms=int(settings.retention_h * 3600 * 1000),
     )

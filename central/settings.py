@@ -40,8 +40,8 @@ class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     endpoint: Annotated[str, Meta(pattern=r"^tcp://.+:([0-9]+|\*)$")] = "tcp://127.0.0.1:5810"
     """Where the boxes dial in, as ZeroMQ writes it."""
-    alert_threshold: Share = 0.44
-    """Cosine at and above which a verified candidate becomes an alert."""
+    alert_threshold: Share | None = None
+    """Cosine at and above which a verified candidate becomes an alert; null: as the embedder's card says."""
     sighting_window_s: Seconds = 60.0
     """Alerts of one entry no further apart than this, on any camera, are one sighting; seconds."""
     late_after_s: Seconds = 10.0

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edge.faces.compare import Match
 
@@ -11,9 +12,9 @@ from edge.faces.compare import Match
 class PolicySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When the centre should look."""
 
-    candidate_threshold: float = 0.36
-    """Cosine of the fused probe to a reference from which a pass becomes a candidate. Permissive on purpose:
-    the centre looks again and applies the deployment's alert threshold."""
+    candidate_threshold: Annotated[float, Meta(gt=-1, lt=1)] | None = None
+    """Cosine of the fused probe to a reference from which a pass becomes a candidate; None: as the embedder's card
+    says. Permissive on purpose: the centre looks again and applies the deployment's alert threshold."""
     min_looks: int = 2
     """Looks a track needs before it is judged; one look, one accident."""
     revise_better: float = 1.4
@@ -45,10 +46,19 @@ class Raised:
 
 
 def judge(
-    match: Match | None, looks: int, quality: float, raised: Raised | None, settings: PolicySettings
+    match: Match | None,
+    looks: int,
+    quality: float,
+    raised: Raised | None,
+    *,
+    threshold: float,
+    settings: PolicySettings,
 ) -> Verdict:
-    """Decide from the nearest reference, the number of looks, the best look's quality, and what was sent."""
-    if match is None or match.score < settings.candidate_threshold:
+    """Decide from the nearest reference, the number of looks, the best look's quality, and what was sent.
+
+    `threshold` is the candidate threshold in force: the one set, or the one on the embedder's card.
+    """
+    if match is None or match.score < threshold:
         return Verdict.NOBODY
     if looks < settings.min_looks:
         return Verdict.TOO_FEW_LOOKS

@@ -30,6 +30,7 @@ from edge.watchlist import Watchlist, open_watchlist
 from edge.wire import curve, sealing
 from edge.wire.ids import new_id
 from edge.wire.messages import CameraHealth, Tally
+from edge.zone import Zone
 
 REPORT_S = 1.0
 FRAME_WAIT_S = 0.5
@@ -131,7 +132,9 @@ class Watch:
             open_detector(registry.wanted(models.detector, Task.DETECT, store), store, models.runtime),
             embedder,
             self._watchlist.gallery,
+            embedder.candidate_threshold(config.pipeline.policy.candidate_threshold),
             config.pipeline,
+            zone=Zone(config.camera.zone) if config.camera.zone else None,
         )
         self._dispatch = Dispatch(
             outbox,
@@ -182,7 +185,7 @@ class Watch:
                 finding,
                 frame,
                 watchlist=self._watchlist.id,
-                threshold=self._config.pipeline.policy.candidate_threshold,
+                threshold=self._pipeline.candidate_threshold,
                 now_ms=now_ms,
                 taken_at_ms=now_ms - waited_ms,
             )

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import IntegrityError
+from edge.errors import IntegrityError, OperatorError
 from edge.faces.registry import ModelCard, ModelStore
 from edge.faces.runtime import RuntimeSettings, Session, open_session
 
@@ -19,9 +19,29 @@ class Embedder:
         self._mean = np.array(card.input.mean, np.float32) * np.float32(card.input.divide_by)
         self._gain = 1 / (np.array(card.input.std, np.float32) * np.float32(card.input.divide_by))
         self._session = session
-        self._name = card.name
+        self._name, self._thresholds = card.name, card.thresholds
         self.model_sha256 = card.template_identity
         self.dimension = card.dimension
+
+    def candidate_threshold(self, told: float | None) -> float:
+        """Return the cosine from which a box asks the centre to look: what it was told, else what the card says."""
+        known = self._thresholds.candidate if self._thresholds else None
+        return self._threshold(told, known, "pipeline.policy.candidate_threshold at the box")
+
+    def alert_threshold(self, told: float | None) -> float:
+        """Return the cosine from which the centre alerts: what it was told, else what the card says."""
+        known = self._thresholds.alert if self._thresholds else None
+        return self._threshold(told, known, "alert_threshold at the centre")
+
+    def _threshold(self, told: float | None, known: float | None, key: str) -> float:
+        if told is not None:
+            return told
+        if known is None:
+            raise OperatorError(
+                f"model {self._name} has no thresholds on its card",
+                hint=f"measure it (sightline evaluate --model {self._name}) and set {key}",
+            )
+        return known
 
     def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the (n,d) float32 unit vectors of (n,112,112,3) uint8 BGR chips."""

@@ -26,6 +26,9 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
+# The file was verified before: it is the one that is registered.
+HINT = "this version of ONNX Runtime cannot run the registered file: install the one of constraints.txt"
+
 
 class OnnxSession:
     """A model in ONNX Runtime."""
@@ -40,9 +43,7 @@ class OnnxSession:
         try:
             self._session = ort.InferenceSession(model, options, providers=[_known(provider)])
         except _BAD_MODEL as error:
-            raise IntegrityError(
-                f"model {name} does not load: {_first_line(error)}", hint="run: sightline models pull"
-            ) from error
+            raise IntegrityError(f"model {name} does not load: {_first_line(error)}", hint=HINT) from error
         self._input = self._session.get_inputs()[0].name
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 

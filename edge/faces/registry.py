@@ -54,6 +54,15 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True):
     """uint8: the bytes themselves go in, and the model does the arithmetic above."""
 
 
+class Thresholds(Struct, frozen=True, forbid_unknown_fields=True):
+    """Cosines from which faces are taken for one person's, as measured for one embedder."""
+
+    candidate: Annotated[float, Meta(gt=-1, lt=1)]
+    """At and above this a box asks the centre to look."""
+    alert: Annotated[float, Meta(gt=-1, lt=1)]
+    """At and above this the centre alerts."""
+
+
 class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of the registry."""
 
@@ -80,6 +89,8 @@ class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
     decode: Literal["", "yunet", "sightline"] = ""
     align: Literal["", "arcface-112"] = ""
     dimension: int = 0
+    thresholds: Thresholds | None = None
+    """Of an embedder: each has its own scale of cosines, so there are no thresholds for all."""
     score_threshold: float = 0.6
     nms_iou: float = 0.3
     made_from: MaybeSha256 = ""

@@ -21,6 +21,9 @@ PROVIDERS = ("cpu", "xnnpack")
 """Both are the processor: XNNPACK takes all operations that it knows without being asked."""
 _BAD_MODEL = (ValueError, RuntimeError)
 
+# The file was verified before: it is the one that is registered.
+HINT = "this version of TensorFlow Lite cannot run the registered file: install the one of constraints.txt"
+
 
 class TfliteSession:
     """A model in TensorFlow Lite."""
@@ -65,7 +68,7 @@ class TfliteSession:
 
     def _refused(self, how: str, error: Exception) -> IntegrityError:
         words = " ".join(str(error).split())[:200] or type(error).__name__
-        return IntegrityError(f"model {self._name} {how}: {words}", hint="run: sightline models pull")
+        return IntegrityError(f"model {self._name} {how}: {words}", hint=HINT)
 
 
 def _interpreter() -> Callable[..., Any]:

@@ -26,7 +26,7 @@ def written(folder: Path, tree: object) -> Path:
 def test_a_short_configuration_is_enough(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, GOOD))
     assert config.camera.id == "gate"
-    assert config.pipeline.policy.candidate_threshold == 0.36
+    assert config.pipeline.policy.candidate_threshold is None  # the embedder's card has it
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from edge.faces.compare import Match
 from edge.policy import PolicySettings, Raised, Verdict, judge
 
-SETTINGS = PolicySettings(candidate_threshold=0.36, min_looks=2, revise_better=1.4, revise_gain=0.05, max_revisions=2)
+SETTINGS = PolicySettings(min_looks=2, revise_better=1.4, revise_gain=0.05, max_revisions=2)
 SENT = Raised(entry="a", score=0.40, quality=0.2, revision=0)
 
 
@@ -24,4 +24,4 @@ SENT = Raised(entry="a", score=0.40, quality=0.2, revision=0)
     ],
 )
 def test_verdicts(match: Match | None, looks: int, quality: float, raised: Raised | None, verdict: Verdict) -> None:
-    assert judge(match, looks, quality, raised, SETTINGS) is verdict
+    assert judge(match, looks, quality, raised, threshold=0.36, settings=SETTINGS) is verdict

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from central.holdout import held_out
+from edge.faces.onnx_session import OnnxSession
 from models.training.course import Course
 from models.training.embedder.judge import in_batches, quick_look
 from models.training.embedder.shape import DIMENSION, HINTED, embedder_plan
@@ -87,3 +88,15 @@ def test_a_longer_course_goes_on_before_the_fade_and_a_shorter_one_is_refused(tm
     assert checkpoint.resumable(tmp_path, 184)["step"] == 100
     with pytest.raises(SystemExit, match="more steps"):
         checkpoint.resumable(tmp_path, 50)
+
+
+def test_float_form_gives_what_the_network_gives() -> None:
+    torch = pytest.importorskip("torch", reason="needs torch: models/training/requirements.txt")
+    write = importlib.import_module("models.training.float_form").write
+    net = importlib.import_module("models.training.network.net").Net(embedder_plan())
+    chips = np.random.default_rng(3).integers(0, 256, (2, 112, 112, 3), np.uint8)
+    net.eval()
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(chips).permute(0, 3, 1, 2).float())["embedding"].flatten(1).numpy()
+    net.fold()
+    assert np.abs(OnnxSession(write(net), "floats").run(chips)[0] - wanted).max() < 1e-3 * np.abs(wanted).max()

@@ -7,8 +7,9 @@ the network in integers. Started again it goes on where it was.
 """
 
 import argparse
-import multiprocessing as mp
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from models.training.detector.losses import BOX, POINTS, score_loss, shape_loss
 from models.training.detector.mosaic import SIDE, Scene, mosaic
 from models.training.detector.shape import STRIDES, detector_plan
 from models.training.detector.targets import all_targets
+from models.training.makers import Makers
 from models.training.network.net import Net
-from models.training.optimiser import optimiser_of
+from models.training.optimiser import Optimiser
 
 SEED = 4
 TEACHER = "yunet-n"
@@ -92,21 +94,17 @@ class _Training:
     def run(self) -> None:
         """Train to the end and write the network in integers."""
         course = self._course
-        queue: mp.Queue[Batch] = mp.Queue(maxsize=8)
-        makers = [
-            mp.Process(target=_make, args=(queue, self._photos, (SEED, self._step, maker)), daemon=True)
-            for maker in range(self._asked.makers)
-        ]
-        for maker in makers:
-            maker.start()
+        makers: Makers[Batch] = Makers(
+            partial(_batches, self._photos), seed=(SEED, self._step), count=self._asked.makers, waiting=8
+        )
         self._net.train()
         started, first = time.monotonic(), self._step
         mean: dict[str, float] = {}
         try:
             while self._step < course.steps:
                 if self._step == course.integers_at:
-                    self._turn_to_integers(queue)
-                parts = self._learn(self._next(queue))
+                    self._turn_to_integers(makers)
+                parts = self._learn(self._next(makers))
                 mean = {name: 0.98 * mean.get(name, value) + 0.02 * value for name, value in parts.items()}
                 self._step += 1
                 if self._step % SAVED_EVERY == 0 or self._step == course.steps:
@@ -117,22 +115,20 @@ class _Training:
                     if self._step <= course.fades_at:
                         save(self._state(), self._asked.out / "steady.pt")  # from here a longer course can go on
         finally:
-            for maker in makers:
-                maker.terminate()
+            makers.stop()
         self._net.eval()
         self._net.quantised().save(self._asked.out / "detector.npz")
         print(f"written: {self._asked.out / 'detector.npz'}", flush=True)
 
-    def _next(self, queue: "mp.Queue[Batch]") -> Batch:
+    def _next(self, makers: Makers[Batch]) -> Batch:
         """Return a batch of the pool, which one new batch enters for every few that are taken."""
         if not self._pool or self._step % USES == 0:
-            self._pool = [*self._pool[-HELD_BATCHES:], queue.get(timeout=120)]
+            self._pool = [*self._pool[-HELD_BATCHES:], makers.take()]
         return self._pool[self._random.integers(len(self._pool))]
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one step; return the losses."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._course.rate_at(self._step)
+        self._optimiser.rate = self._course.rate_at(self._step)
         images, targets = batch
         with torch.autocast("cpu", torch.bfloat16):
             out = self._net(_image(images))
@@ -145,35 +141,35 @@ class _Training:
             points.append(point)
         score_part, box_part, point_part = sum(scores), sum(boxes), sum(points)
         loss = score_part + BOX * box_part + POINTS * point_part
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 5.0)
         self._optimiser.step()
         return {"score": score_part.item(), "box": box_part.item(), "points": point_part.item()}
 
-    def _turn_to_integers(self, queue: "mp.Queue[Batch]") -> None:
+    def _turn_to_integers(self, makers: Makers[Batch]) -> None:
         save(self._state(), self._asked.out / "float.pt")
         self._net.eval()
         self._net.fold()
         self._net.observe()
         with torch.no_grad():
             for _ in range(OBSERVED_BATCHES):
-                self._net(_image(queue.get(timeout=120)[0]))
+                self._net(_image(makers.take()[0]))
         self._net.observe(on=False)
         self._net.pretend()
         self._net.train()
         print("from here on as integers will", flush=True)
         self._optimiser = self._fresh_optimiser()
 
-    def _fresh_optimiser(self) -> torch.optim.AdamW:
-        return optimiser_of(self._net.parameters(), self._course.rate)
+    def _fresh_optimiser(self) -> Optimiser:
+        return Optimiser(self._net.parameters(), self._course.rate)
 
     def _state(self) -> dict[str, Any]:
         return {"step": self._step, "net": self._net.state_dict(), "optimiser": self._optimiser.state_dict()}
 
 
-def _make(queue: "mp.Queue[Batch]", photos: list[Labelled], seed: tuple[int, ...]) -> None:
-    """Make batches of scenes until stopped."""
+def _batches(photos: list[Labelled], seed: tuple[int, ...]) -> Iterator[Batch]:
+    """Give batches of scenes for ever."""
     cv2.setNumThreads(1)
     random = np.random.default_rng(seed)
     while True:
@@ -183,7 +179,7 @@ def _make(queue: "mp.Queue[Batch]", photos: list[Labelled], seed: tuple[int, ...
             stride: tuple(np.stack([getattr(e[stride], part) for e in each]) for part in ("score", "shape", "size"))
             for stride in STRIDES
         }
-        queue.put((np.stack([scene.image for scene in scenes]), targets))
+        yield np.stack([scene.image for scene in scenes]), targets
 
 
 def _image(images: NDArray[np.uint8]) -> Tensor:

@@ -41,7 +41,7 @@ def labels_of(folder: Path, teacher: Detector, cache: Path) -> list[Labelled]:
         for photo in tqdm(photos, desc="labelling", unit="photo", mininterval=5, disable=None):
             image = cv2.imread(str(photo.path))
             if image is not None:
-                faces = _searched(np.asarray(image, np.uint8), teacher)
+                faces = mean_look(np.asarray(image, np.uint8), teacher)
                 found[photo.name] = [faces.boxes.tolist(), faces.landmarks.tolist(), faces.scores.tolist()]
         part = cache.with_suffix(".part")
         part.write_text(json.dumps(found))
@@ -57,7 +57,7 @@ def labels_of(folder: Path, teacher: Detector, cache: Path) -> list[Labelled]:
     ]
 
 
-def _searched(image: NDArray[np.uint8], teacher: Detector) -> Faces:
+def mean_look(image: NDArray[np.uint8], teacher: Detector) -> Faces:
     """Return what is found in all looks, in the photograph's pixels, counted from the edge of the first.
 
     The teacher differs from its mirrored self by 8 to 10 % of the distance between the eyes, most of it chance;

@@ -6,7 +6,7 @@ from torch.nn import functional as fn
 
 GAMMA, ALPHA = 2.0, 0.5
 """Focal loss (Lin et al., 2017): what is easy hardly counts. The strides' outputs are few, so faces weigh as much."""
-BOX, POINTS = 2.0, 6.0
+BOX, POINTS = 2.0, 10.0
 
 
 def score_loss(logit: Tensor, score: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from models.training.embedder.shape import HINTED, embedder_plan
 from models.training.embedder.street import street_chip
 from models.training.embedder.teacher import INSIDE_CHANNELS, Teacher
 from models.training.network.net import Net
-from models.training.optimiser import optimiser_of
+from models.training.optimiser import Optimiser
 
 SEED = 3
 DETECTOR, TEACHER = "yunet-n", "mobilefacenet"
@@ -135,8 +135,7 @@ class _Training:
 
     def _learn(self, lesson: Lesson) -> dict[str, float]:
         """Take one step; return the losses."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._course.rate_at(self._step)
+        self._optimiser.rate = self._course.rate_at(self._step)
         taught = torch.from_numpy(lesson.templates)
         features = [torch.from_numpy(feature).float() for feature in lesson.features]
         # bfloat16 throughout: its rounding of an integer up to 255 is half a step at most.
@@ -146,7 +145,7 @@ class _Training:
         embedding = out["embedding"].flatten(1).float()
         cosine, relation = cosine_loss(embedding, taught), relation_loss(embedding, taught)
         loss = cosine + RELATION * relation + self._hint_weight() * hint
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 5.0)
         self._optimiser.step()
@@ -171,8 +170,8 @@ class _Training:
         print(f"rounded: {self._judged.line(self._net)}", flush=True)
         self._optimiser = self._fresh_optimiser()
 
-    def _fresh_optimiser(self) -> torch.optim.AdamW:
-        return optimiser_of([*self._net.parameters(), *self._hints.parameters()], self._course.rate)
+    def _fresh_optimiser(self) -> Optimiser:
+        return Optimiser([*self._net.parameters(), *self._hints.parameters()], self._course.rate)
 
     def _save(self) -> None:
         save(self._state(), self._checkpoint)

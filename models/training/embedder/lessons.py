@@ -4,10 +4,10 @@ A lesson is used a few times before newer ones take its place: making one costs 
 and the second time a chip is seen it still teaches.
 """
 
-import multiprocessing as mp
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import Empty
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.faces.registry import ModelStore, Task, load_registry
 from models.training.embedder.street import street_chip
 from models.training.embedder.teacher import INSIDE, Teacher
+from models.training.makers import Makers
 
 BATCH = 64
 HELD_BATCHES = 300
@@ -37,21 +38,17 @@ class Lessons:
 
     def __init__(self, faces: Path, teacher: str, *, seed: int, first: int, uses: int, makers: int) -> None:
         self._random = np.random.default_rng((seed, first))
-        self._queue: mp.Queue[Lesson] = mp.Queue(maxsize=4)
         self._uses, self._taken = uses, 0
         self._pool: list[Lesson] = []
         self._next = 0
-        self._makers = [
-            mp.Process(target=_make, args=(self._queue, faces, teacher, (seed, first, maker)), daemon=True)
-            for maker in range(makers)
-        ]
-        for maker in self._makers:
-            maker.start()
+        self._makers: Makers[Lesson] = Makers(
+            partial(_lessons, faces, teacher), seed=(seed, first), count=makers, waiting=4
+        )
 
     def take(self) -> Lesson:
         """Return a batch drawn from the pool."""
         while len(self._pool) < FIRST_BATCHES or self._taken % self._uses == 0:
-            self._put(self._newest())
+            self._put(self._makers.take())
             if len(self._pool) >= FIRST_BATCHES:
                 break
         self._taken += 1
@@ -68,17 +65,7 @@ class Lessons:
 
     def stop(self) -> None:
         """End the makers."""
-        for maker in self._makers:
-            maker.terminate()
-            maker.join()
-
-    def _newest(self) -> Lesson:
-        while True:
-            try:
-                return self._queue.get(timeout=60)
-            except Empty:
-                if not all(maker.is_alive() for maker in self._makers):
-                    raise RuntimeError("a maker of lessons has died; its error is above") from None
+        self._makers.stop()
 
     def _put(self, lesson: Lesson) -> None:
         if len(self._pool) < HELD_BATCHES:
@@ -88,8 +75,8 @@ class Lessons:
             self._next += 1
 
 
-def _make(queue: "mp.Queue[Lesson]", faces: Path, teacher: str, seed: tuple[int, ...]) -> None:
-    """Make lessons until stopped."""
+def _lessons(faces: Path, teacher: str, seed: tuple[int, ...]) -> Iterator[Lesson]:
+    """Give lessons for ever."""
     cv2.setNumThreads(1)
     stored = np.load(faces, mmap_mode="r")
     store = ModelStore.default()
@@ -98,4 +85,4 @@ def _make(queue: "mp.Queue[Lesson]", faces: Path, teacher: str, seed: tuple[int,
     while True:
         chips = np.stack([street_chip(stored, random) for _ in range(BATCH)])
         taught = asked.teach(chips)
-        queue.put(Lesson(chips, taught.templates, taught.features))
+        yield Lesson(chips, taught.templates, taught.features)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from edge.errors import IntegrityError
+from edge.errors import IntegrityError, OperatorError
 from edge.faces.embed import Embedder
-from edge.faces.registry import Input
+from edge.faces.registry import Input, Thresholds
 from tests.edge.faces.making import Handmade, card_for, chips
 
 CARD = card_for(b"", dimension=3, prepare="")
@@ -61,3 +61,17 @@ def test_a_model_of_another_dimension_than_its_card_says_is_an_error() -> None:
 
 def test_templates_carry_the_sha256_of_the_published_file() -> None:
     assert Embedder(CARD, session()).model_sha256 == CARD.sha256
+
+
+def test_thresholds_are_those_of_the_model_unless_others_are_set() -> None:
+    card = card_for(b"", thresholds=Thresholds(candidate=0.31, alert=0.42))
+    embedder = Embedder(card, session((1.0, 0.0)))
+    assert (embedder.candidate_threshold(None), embedder.alert_threshold(None)) == (0.31, 0.42)
+    assert (embedder.candidate_threshold(0.2), embedder.alert_threshold(0.5)) == (0.2, 0.5)
+
+
+def test_a_model_that_nobody_measured_has_no_threshold_to_fall_back_on() -> None:
+    embedder = Embedder(card_for(b""), session((1.0, 0.0)))
+    assert embedder.alert_threshold(0.5) == 0.5
+    with pytest.raises(OperatorError, match="has no thresholds on its card"):
+        embedder.alert_threshold(None)
