@@ -248,13 +248,12 @@ def faults(folder: Path, reader: str, times: int, only: list[str]) -> None:
         if only and name not in only:
             continue
         # A little longer each time, so that the return does not always meet the same pause between two tries.
-        runs = [_once(video, fault, reader, 1.3 * i if fault.lasts_s else 0.0) for i in range(times)]
+        runs = [_once(video, fault, reader, 1.3 * i if fault.lasts_s > 2 else 0.0) for i in range(times)]
         reasons = ", ".join(dict.fromkeys(reason for run in runs for reason in run.reasons)) or "nothing: it sees on"
-        blind = statistics.median(run.blind_s for run in runs) if runs[0].reasons else None
+        blind = statistics.median([run.blind_s for run in runs if run.reasons] or [0.0])
         back = statistics.median(run.back_s for run in runs)
         worst = max(run.back_s for run in runs)
-        said = f"{blind:.1f} s" if blind is not None else "-"
-        print(f"| {name} | {reasons} | {said} | {back:.1f} s (worst {worst:.1f}) |", flush=True)
+        print(f"| {name} | {reasons} | {blind:.1f} s | {back:.1f} s (worst {worst:.1f}) |", flush=True)
 
 
 @dataclass(frozen=True)

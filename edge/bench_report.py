@@ -47,10 +47,11 @@ class PipelineTime(Struct, frozen=True, kw_only=True):
     """Faces that were worth an embedding."""
     tracks: int
     process_ms: float
-    """Mean of everything from detection to judgement."""
+    """Mean of everything from the picture as decoded to judgement."""
     inference_ms: float
     """Mean of what passed inside the two models."""
     decode_ms: float
+    """Mean of reading and decoding, as planes."""
     ratio: float
     """Process over inference."""
     fps: float
@@ -82,10 +83,10 @@ def table(report: Report) -> str:
     lines += ["", "ratio, median within rounds"]
     lines += [f"{name:60} {ratio:6.2f}" for name, ratio in report.ratios.items()]
     if report.pipeline:
-        lines += ["", f"{'pipeline, per frame':28} {'all ms':>8} {'inference ms':>13} {'decode ms':>10} {'fps':>6}"]
+        lines += ["", f"{'pipeline, per frame':38} {'all ms':>8} {'inference ms':>13} {'decode ms':>10} {'fps':>6}"]
     for whole in report.pipeline:
         lines.append(
-            f"with {whole.embedder:23} {whole.process_ms:8.1f} {whole.inference_ms:13.1f} {whole.decode_ms:10.1f} "
+            f"with {whole.embedder:33} {whole.process_ms:8.1f} {whole.inference_ms:13.1f} {whole.decode_ms:10.1f} "
             f"{whole.fps:6.1f}   {whole.frames} frames, {whole.tracks} tracks, {whole.embedded} faces embedded"
         )
     return "\n".join([*lines, "", report.protocol])

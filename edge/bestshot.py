@@ -74,12 +74,16 @@ class BestShots:
         self._last_ms: int | None = None
         self._aside: Look | None = None
 
+    def ready(self, eyes_px: float, at_ms: int) -> bool:
+        """Return whether a face of this size, seen now, is worth a closer look."""
+        if eyes_px < self._settings.min_eyes_px:
+            return False
+        return self._last_ms is None or abs(at_ms - self._last_ms) >= self._settings.gap_ms
+
     def wants(self, quality: Quality, at_ms: int) -> bool:
         """Return whether a face of this quality, seen now, is worth an embedding."""
         settings = self._settings
-        if quality.eyes_px < settings.min_eyes_px or quality.score < settings.min_quality:
-            return False
-        if self._last_ms is not None and abs(at_ms - self._last_ms) < settings.gap_ms:
+        if not self.ready(quality.eyes_px, at_ms) or quality.score < settings.min_quality:
             return False
         if len(self._looks) < settings.keep:
             return True

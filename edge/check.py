@@ -17,12 +17,14 @@ from edge.errors import SightlineError, WorldError
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.golden import prove
+from edge.faces.pixels import Pixels
 from edge.faces.registry import ModelCard, ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings, open_session
 from edge.outbox import Outbox
 from edge.service import Home, public_keys
 from edge.watchlist import open_watchlist
 from edge.wire import sealing
+from edge.zone import Zone
 
 CAMERA_WAIT_S = 10.0
 DIAL_WAIT_S = 5.0
@@ -117,11 +119,23 @@ def _camera(config: Config) -> str:
                 f" ({reason.value if reason else 'ended'})",
                 hint="check its power, its network, its address and its credentials",
             )
-    height, width = frame.image.shape[:2]
-    seen = f"{config.camera.id} sees: {width}x{height}, time by the {frame.clock_source.value} clock"
+    pixels = frame.pixels
+    sees = f"{config.camera.id} sees: {pixels.width}x{pixels.height}, time by the {frame.clock_source.value} clock"
     if holds_password(config.camera.source):
-        seen += "; its password stands in the configuration: move it into a file, camera.credentials_file"
-    return seen
+        sees += " (its password stands in the configuration: move it into a file, camera.credentials_file)"
+    return f"{sees}, {_zone(config, pixels)}"
+
+
+def _zone(config: Config, pixels: Pixels) -> str:
+    """Say how much of the picture is looked at, in the terms in which a technician sees it."""
+    if config.camera.zone is None:
+        return "no zone: faces are looked for in the whole picture"
+    zone = Zone(config.camera.zone)
+    area = zone.searched(pixels)
+    return (
+        f"zone of {100 * zone.share:.0f} % of the picture; searched with its margin: "
+        f"{area.width}x{area.height} at {area.left},{area.top}"
+    )
 
 
 def _centre(config: Config) -> str:

@@ -80,6 +80,7 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
 
 
 def seconds(text: str) -> float:
+    """Read a number of seconds; argparse calls it by its name."""
     asked = float(text)
     if not 0 < asked <= MAX_SECONDS:
         raise ValueError

@@ -1,6 +1,6 @@
 """The straight line: a frame in, candidates out.
 
-    detect -> track -> best shot -> align -> embed -> fuse -> search -> judge
+    zone -> detect -> track -> best shot -> align -> embed -> fuse -> search -> judge
 
 One page, one thread, no clock, no disk, no network. Whoever is not a candidate leaves nothing behind but a
 number in the counts.
@@ -20,9 +20,11 @@ from edge.camera.frame import Frame
 from edge.faces.align import align
 from edge.faces.compare import Gallery, Match
 from edge.faces.detect import Faces
-from edge.faces.quality import Quality, assess
+from edge.faces.pixels import Area, Image, Pixels
+from edge.faces.quality import Quality, assess, eyes_px
 from edge.policy import PolicySettings, Raised, Verdict, judge
 from edge.tracking import Track, Tracker, TrackingSettings
+from edge.zone import Zone
 
 # Of the surroundings, how much goes with a face, in face sizes, and how large that picture may be, pixels.
 SURROUNDINGS = 0.6
@@ -42,8 +44,8 @@ class PipelineSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Sees(Protocol):
     """What finds faces."""
 
-    def detect(self, image: NDArray[np.uint8], *, max_side: int | None = None) -> Faces:
-        """Find faces in a (h,w,3) uint8 BGR picture."""
+    def detect(self, picture: Pixels, *, max_side: int | None = None) -> Faces:
+        """Find faces in a picture, shrunk for the search to at most `max_side` pixels."""
 
 
 class Embeds(Protocol):
@@ -126,6 +128,8 @@ class Pipeline:
     """The one set, or the one on the embedder's card."""
     settings: PipelineSettings = field(default_factory=PipelineSettings)
     counts: Counts = field(default_factory=Counts)
+    zone: Zone | None = None
+    """Where in the picture faces are looked for; None: everywhere."""
 
     def __post_init__(self) -> None:
         """Start with nobody in view."""
@@ -134,7 +138,7 @@ class Pipeline:
 
     def process(self, frame: Frame) -> list[Finding]:
         """Look at one frame and return the candidates it completes."""
-        faces = self.detector.detect(frame.image, max_side=self.settings.search_side)
+        faces = self._seen(frame.pixels)
         update = self._tracker.update(faces.boxes, faces.scores, frame.captured_at_ms)
         wanted = self._worth_embedding(frame, faces, update.tracks)
         self._take(frame, faces, wanted)
@@ -147,11 +151,23 @@ class Pipeline:
         for track in self._tracker.end():
             self._part(track)
 
+    def _seen(self, pixels: Pixels) -> Faces:
+        """Find the faces of the zone, looking no further than it reaches, at the scale of the whole picture."""
+        side = self.settings.search_side
+        if self.zone is None:
+            return self.detector.detect(pixels, max_side=side)
+        area = self.zone.searched(pixels)
+        share = max(area.width, area.height) / max(pixels.width, pixels.height)
+        faces = self.detector.detect(pixels.window(area), max_side=max(1, round(side * share))).moved(area.corner)
+        return faces.only(self.zone.holds(faces.boxes, pixels))
+
     def _worth_embedding(self, frame: Frame, faces: Faces, tracks: dict[int, Track]) -> list[_Wanted]:
         wanted = []
         for index, track in sorted(tracks.items()):
             shots = self._passes.setdefault(track.number, _Pass(BestShots(self.settings.best_shot))).shots
-            chip = align(frame.image, faces.landmarks[index])
+            if not shots.ready(eyes_px(faces.landmarks[index]), frame.captured_at_ms):
+                continue
+            chip = align(frame.pixels, faces.landmarks[index])
             quality = assess(chip, faces.landmarks[index])
             if shots.wants(quality, frame.captured_at_ms):
                 wanted.append(_Wanted(track, index, chip, quality))
@@ -163,7 +179,7 @@ class Pipeline:
             return
         templates = self.embedder.embed(np.stack([want.chip for want in wanted]))
         for want, template in zip(wanted, templates, strict=True):
-            crop, landmarks = _cut(frame.image, faces.boxes[want.index], faces.landmarks[want.index])
+            crop, landmarks = _cut(frame.pixels, faces.boxes[want.index], faces.landmarks[want.index])
             look = Look(
                 template=template,
                 quality=want.quality.score,
@@ -224,18 +240,17 @@ class Pipeline:
 
 
 def _cut(
-    image: NDArray[np.uint8], box: NDArray[np.float32], landmarks: NDArray[np.float32]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    pixels: Pixels, box: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> tuple[Image, NDArray[np.float32]]:
     """Return a copy of the face with its surroundings, at most MAX_CROP on a side, and the landmarks in it."""
     reach = float(max(box[2:])) * (0.5 + SURROUNDINGS)
     centre = box[:2] + box[2:] / 2
-    low = np.maximum(centre - reach, 0).astype(int)
-    high = np.minimum(centre + reach + 1, image.shape[1::-1]).astype(int)
-    crop = image[low[1] : high[1], low[0] : high[0]]
+    area = Area.around(centre - reach, centre + reach + 1, pixels)
+    crop = pixels.region(area)
     zoom = min(1.0, MAX_CROP / max(crop.shape[:2]))
     if zoom == 1.0:
-        return crop.copy(), np.asarray(landmarks - low, np.float32)
+        return crop.copy(), np.asarray(landmarks - area.corner, np.float32)
     size = (max(1, round(crop.shape[1] * zoom)), max(1, round(crop.shape[0] * zoom)))
     small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     ratio = np.array([size[0] / crop.shape[1], size[1] / crop.shape[0]], np.float32)
-    return small, np.asarray((landmarks - low + 0.5) * ratio - 0.5, np.float32)
+    return small, np.asarray((landmarks - area.corner + 0.5) * ratio - 0.5, np.float32)

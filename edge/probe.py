@@ -232,7 +232,9 @@ def _seen(settings: CameraSettings, access: Access, clock: Clock) -> Seen:
     with closing(open_source(settings, clock, access.login)) as source:
         pictures = iter(source)
         latest = next(pictures)
-        frame, first_at, ahead_ms = latest.frame(), latest.monotonic_at, _camera_ahead_ms(latest, clock)
+        pixels, first_at, ahead_ms = latest.frame().pixels, latest.monotonic_at, _camera_ahead_ms(latest, clock)
+        width, height = pixels.width, pixels.height
+        del pixels  # it would keep a buffer of the decoder
         steps_s: list[float] = []
         for picture in pictures:
             steps_s.append(picture.media_s - latest.media_s)
@@ -244,7 +246,6 @@ def _seen(settings: CameraSettings, access: Access, clock: Clock) -> Seen:
             if watched_s >= _REPORTS_S or (watched_s >= _RATE_S and ahead_ms is not None):
                 break
         codec: str | None = getattr(source, "codec", None)  # not every reader is told
-    height, width = frame.image.shape[:2]
     step_s = median(steps_s) if steps_s else 0.0
     return Seen(
         place=without_secrets(settings.source),

@@ -31,6 +31,7 @@ from edge.watchlist import Watchlist, open_watchlist
 from edge.wire import curve, sealing
 from edge.wire.ids import new_id
 from edge.wire.messages import CameraHealth, Tally
+from edge.zone import Zone
 
 REPORT_S = 1.0
 FRAME_WAIT_S = 0.5
@@ -134,6 +135,7 @@ class Watch:
             self._watchlist.gallery,
             embedder.candidate_threshold(config.pipeline.policy.candidate_threshold),
             config.pipeline,
+            zone=Zone(config.camera.zone) if config.camera.zone else None,
         )
         self._dispatch = Dispatch(
             outbox,

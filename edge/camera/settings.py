@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from edge.camera.address import without_secrets
 from edge.camera.vapix.stream import Codec
+from edge.zone import Corner, Zone
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
@@ -34,6 +35,9 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """axis://: how the camera compresses: h264, h265, or mjpeg over HTTP."""
     recorded_at_ms: Annotated[int, Meta(ge=0)] | None = None
     """Files and folders: when the first picture was taken, ms since 1970, UTC. None: when it is opened."""
+    zone: tuple[Corner, ...] | None = None
+    """Corners of the part of the picture in which faces are looked for, as shares of its width and height from the
+    left upper corner. None: the whole picture."""
     credentials_file: str | None = None
     """A file with one line, username:password, that no other user may read; or credential:NAME, which systemd gave
     the service by LoadCredential=NAME:FILE. None: what the address says, where all can read it who can read this."""
@@ -61,7 +65,9 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Streams: seconds in one call of the decoder after which it hangs, and another reader takes over."""
 
     def __post_init__(self) -> None:
-        """Refuse to take a camera's silence, which ends by itself, for a decoder that hangs."""
+        """Refuse a zone that is none, and to take a camera's silence, which ends by itself, for a hanging decoder."""
+        if self.zone is not None:
+            Zone(self.zone)
         longest_s = max(self.connect_timeout_s, 2 * self.read_timeout_s)
         if self.hung_after_s <= longest_s:
             raise ValueError(f"hung_after_s must be more than {longest_s:g}: connecting and reading may take so long")

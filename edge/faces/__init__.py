@@ -5,6 +5,7 @@
     prepare    a published model made ready to load (batch axis freed)
     runtime    Session: arrays in, arrays out, whatever engine runs the model (onnx_session, tflite_session)
     golden     a model tried before it is used: known pictures, expected outputs
+    pixels     a picture of which parts can be had as BGR: an array, or the planes of a decoder
     geometry   boxes, overlaps, similarity transforms
     detect     picture to Faces (boxes, five landmarks, scores)
     decoding   what a detector's outputs mean

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from edge.errors import OperatorError
 from edge.faces.decoding import decoded, outputs_of
 from edge.faces.geometry import suppress
+from edge.faces.pixels import Image, Pixels, as_pixels
 from edge.faces.registry import ModelCard, ModelStore
 from edge.faces.runtime import RuntimeSettings, Session, open_session
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -42,6 +42,10 @@ class Faces:
         """Return the faces that a mask or index array names."""
         return Faces(self.boxes[keep], self.landmarks[keep], self.scores[keep])
 
+    def moved(self, by: Floats) -> "Faces":
+        """Return the same faces further right and down by (2,) pixels."""
+        return Faces(self.boxes + np.concatenate([by, np.zeros(2, np.float32)]), self.landmarks + by, self.scores)
+
 
 MOST_FINDS = 2000
 """Finds before suppression, whose cost is quadratic: a picture that sets off every cell must not stop the box."""
@@ -55,19 +59,14 @@ class Detector:
         self._card = card
         self._session = session
 
-    def detect(self, image: Image, *, max_side: int | None = None) -> Faces:
-        """Find faces in a (h,w,3) uint8 BGR picture, shrunk for the search to at most `max_side` pixels."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"a picture is (h,w,3) uint8, got {image.shape} {image.dtype}")
-        scale = min(1.0, max_side / max(image.shape[:2])) if max_side else 1.0
-        small = image
-        if scale < 1.0:
-            size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    def detect(self, picture: Pixels | Image, *, max_side: int | None = None) -> Faces:
+        """Find faces in a picture, shrunk for the search to at most `max_side` pixels."""
+        pixels = as_pixels(picture)
+        small = pixels.shrunk(max_side)
         faces = self._search(small)
-        if scale == 1.0:
+        if small.shape[:2] == (pixels.height, pixels.width):
             return faces
-        zoom = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], np.float32)
+        zoom = np.array([pixels.width / small.shape[1], pixels.height / small.shape[0]], np.float32)
         return Faces(faces.boxes * np.tile(zoom, 2), faces.landmarks * zoom, faces.scores)
 
     def _search(self, image: Image) -> Faces:

@@ -38,13 +38,18 @@ class Quality:
         return self.size * self.pose * self.sharpness * self.exposure
 
 
+def eyes_px(landmarks: NDArray[np.float32]) -> float:
+    """Return the distance between the eyes of (5,2) landmarks, in their pixels."""
+    return float(np.linalg.norm(landmarks[1] - landmarks[0]))
+
+
 def assess(chip: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Quality:
     """Judge a face by its (112,112,3) uint8 BGR chip and its (5,2) landmarks in pixels of the picture."""
     grey = cv2.cvtColor(chip[12:108, 20:92], cv2.COLOR_BGR2GRAY)
-    eyes_px = float(np.linalg.norm(landmarks[1] - landmarks[0]))
+    between_px = eyes_px(landmarks)
     return Quality(
-        eyes_px=eyes_px,
-        size=min(1.0, eyes_px / GOOD_EYES_PX),
+        eyes_px=between_px,
+        size=min(1.0, between_px / GOOD_EYES_PX),
         pose=_frontal(landmarks),
         sharpness=_sharp(np.asarray(grey, np.uint8)),
         exposure=_exposed(np.asarray(grey, np.uint8)),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge.camera.frame import ClockSource, Frame
 from edge.faces.detect import NOBODY, Faces
+from edge.faces.pixels import Bgr, Image, Pixels
 
 DIMENSION = 16
 # Where the landmarks lie in a box, as shares of it: an upright face that looks at the camera.
@@ -55,7 +56,7 @@ def frame(people: list[Person], index: int, at_ms: int) -> Frame:
         captured_at_ms=at_ms,
         monotonic_at=at_ms / 1000,
         clock_source=ClockSource.MEDIA,
-        image=picture(people),
+        pixels=Bgr(picture(people)),
     )
 
 
@@ -65,8 +66,8 @@ class PatchDetector:
     def __init__(self, script: list[list[Person]]) -> None:
         self._script = iter(script)
 
-    def detect(self, image: NDArray[np.uint8], *, max_side: int | None = None) -> Faces:
-        del image, max_side
+    def detect(self, picture: Pixels | Image, *, max_side: int | None = None) -> Faces:
+        del picture, max_side
         people = next(self._script)
         if not people:
             return NOBODY

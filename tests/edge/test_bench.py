@@ -99,7 +99,11 @@ def test_every_stage_and_the_whole_are_timed_and_told(public: Public, tmp_path: 
     told = json.loads((tmp_path / "bench.json").read_bytes())
     stages = [each["stage"] for each in told["stages"]]
     for begin in (
-        "decode",
+        "decode 1920x1080",
+        "decode and hand over",
+        "input 1280x720 of planes",
+        "crop 256x256",
+        "whole BGR",
         "detect 640x384, ",
         "detect 640x640",
         "detect 1280x736",
@@ -112,7 +116,9 @@ def test_every_stage_and_the_whole_are_timed_and_told(public: Public, tmp_path: 
     for begin in ("embed, batch 1,", "embed, batch 4,", "embed, batch 16,", "search, gallery 100,000"):
         assert any(stage.startswith(begin) for stage in stages), begin
     assert all(0 < each["median_ms"] <= each["p90_ms"] for each in told["stages"])
-    whole = told["pipeline"][0]
+    whole, of_bgr = told["pipeline"][0], told["pipeline"][-1]
+    assert of_bgr["embedder"] == f"{whole['embedder']}, whole BGR"
+    assert of_bgr["embedded"] == whole["embedded"]
     assert whole["frames"] == 10
     assert whole["embedded"] >= PEOPLE
     assert whole["process_ms"] > whole["inference_ms"] > 0

@@ -30,11 +30,13 @@ def look(colour: tuple[int, int, int], at_ms: int, score: float = 0.5) -> Look:
 def test_a_face_under_the_floor_is_not_worth_an_embedding(score: float, eyes_px: float, *, wanted: bool) -> None:
     shots = BestShots(BestShotSettings(min_eyes_px=10, min_quality=0.08))
     assert shots.wants(quality(score, eyes_px), 0) is wanted
+    assert shots.ready(eyes_px, 0) is (eyes_px >= 10)
 
 
 def test_two_looks_within_a_moment_count_once() -> None:
     shots = BestShots(BestShotSettings(gap_ms=150))
     shots.add(look(RED, 1000))
+    assert not shots.ready(40.0, 1100)
     assert not shots.wants(quality(0.9), 1100)
     assert shots.wants(quality(0.9), 1150)
 

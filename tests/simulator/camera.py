@@ -35,6 +35,7 @@ class SimulatedCamera:
         self._ports = {"rtsp": 0, "http": 0}
         self._servers: list[asyncio.Server] = []
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._stopping = False
 
     async def start(self, *, rtsp_port: int = 0, http_port: int | None = None) -> None:
         """Listen; port 0 picks a free one, which `refuse` and `accept` keep."""
@@ -124,6 +125,7 @@ class SimulatedCamera:
 
     async def stop(self) -> None:
         """Leave nothing open."""
+        self._stopping = True
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -131,6 +133,8 @@ class SimulatedCamera:
             task.cancel()
             writer.transport.abort()  # a client that hangs would never take what waits for it
         await self._settled()
+        for _ in range(3):  # who was accepted in this very moment comes up now, and what was aborted lets go
+            await asyncio.sleep(0)
         self._pictures.close()
 
     async def _settled(self) -> None:
@@ -151,6 +155,9 @@ class SimulatedCamera:
     async def _attend(
         self, connection: RtspConnection | WebConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        if self._stopping:
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = writer

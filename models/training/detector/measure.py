@@ -30,9 +30,11 @@ from numpy.typing import NDArray
 
 from central.holdout import held_out
 from central.intervals import exact
+from edge.camera.planes import pixels_of
 from edge.faces.detect import Detector, Faces, open_detector
 from edge.faces.geometry import overlaps
 from edge.faces.onnx_session import OnnxSession
+from edge.faces.pixels import whole
 from edge.faces.registry import ModelCard, ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
 from models.training.detector.labels import mean_look
@@ -219,7 +221,7 @@ def _frames(scene: Path, every: int) -> Iterator[tuple[int, Image]]:
     with av.open(str(scene)) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index % every == 0:
-                yield index, np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                yield index, whole(pixels_of(frame))
 
 
 def _picture(folder: Path, name: str, image: Image, box: NDArray[np.float32]) -> None:

@@ -10,7 +10,9 @@ import av
 import cv2
 import numpy as np
 
+from edge.camera.planes import pixels_of
 from edge.faces.align import align
+from edge.faces.pixels import whole
 from scene.casting import Eyes
 from scene.looks import Floats
 
@@ -55,7 +57,7 @@ def read_scene(folder: Path, eyes: Eyes) -> Scene:
     invented = 0
     with av.open(str(folder / "street.mp4")) as container:
         for frame, present in zip(container.decode(video=0), truth["frames"], strict=True):
-            image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+            image = whole(pixels_of(frame))
             invented += _read_frame(image, present, eyes, seen, missed)
     return Scene(np.array(references), owners, seen, missed, invented)
 
