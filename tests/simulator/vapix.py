@@ -151,12 +151,10 @@ class Axis:
 class SimulatedAxis(SimulatedCamera):
     """A simulated camera with VAPIX on its HTTP port, and on an HTTPS port where it has a certificate."""
 
-    def __init__(
-        self, video: Path, axis: Axis, *, password: str | None, certificate: Path | None, clock_ahead_s: float
-    ) -> None:
-        super().__init__(video, clock_ahead_s=clock_ahead_s)
+    def __init__(self, video: Path, axis: Axis, *, certificate: Path | None = None, **camera: Any) -> None:
+        super().__init__(video, **camera)
         self.axis = axis
-        self.gate: AxisGate = AxisGate(None if password is None else "root", password or "", offers=axis.offers)
+        self.gate: AxisGate = AxisGate(self.gate.username, self.gate.password, offers=axis.offers)
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -335,8 +333,7 @@ def running_axis(
     **kind: Any,
 ) -> Iterator[AxisCamera]:
     """Run an Axis camera on free ports; with a password its user is root."""
-    device = SimulatedAxis(
-        video, Axis(**kind), password=password, certificate=certificate, clock_ahead_s=clock_ahead_s
-    )
+    who = {} if password is None else {"username": "root", "password": password}
+    device = SimulatedAxis(video, Axis(**kind), certificate=certificate, clock_ahead_s=clock_ahead_s, **who)
     with attended(device) as camera:
         yield AxisCamera(camera, device)
