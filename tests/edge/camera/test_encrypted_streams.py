@@ -1,10 +1,15 @@
 """Streams over TLS: the decoder by itself believes any certificate, so it is told which."""
 
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
+from edge.camera.address import read_address
+from edge.camera.certificate import checked, context_for
 from edge.camera.clock import Clock
 from edge.camera.errors import CameraError, Reason
 from edge.camera.source import Source, open_source
@@ -68,6 +73,24 @@ def test_an_authority_is_believed_in_its_own_name_only(video: Path, tmp_path: Pa
                 seen(axis.https + MJPEG_PATH, ca_file=str(authority))
             else:
                 refused(axis.https + MJPEG_PATH, ca_file=str(authority))
+
+
+def test_a_host_that_shows_another_certificate_after_the_first_look_gets_nothing(
+    axis: AxisCamera, own: Path, video: Path, tmp_path: Path
+) -> None:
+    first = read_address(axis.https + MJPEG_PATH, None)
+    options = checked(first, str(own), timeout_s=3.0)
+    context = context_for("127.0.0.1", axis.device.https_port, own, timeout_s=3.0)
+    other = self_signed(tmp_path / "other.pem", "axis-b8a44f123456")
+    with running_axis(video, certificate=other) as thief:
+        with pytest.raises(av.FFmpegError):
+            av.open(thief.https + MJPEG_PATH, format="mpjpeg", options=options, timeout=(3.0, 3.0))
+        with (
+            socket.create_connection(("127.0.0.1", thief.device.https_port)) as plain,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            context.wrap_socket(plain, server_hostname="127.0.0.1")
+        assert thief.axis.requests == []
 
 
 @pytest.mark.parametrize("scheme", ["https", "rtsps"])
