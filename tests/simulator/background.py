@@ -64,5 +64,14 @@ def attended(device: SimulatedCamera) -> Iterator[Camera]:
         asyncio.run_coroutine_threadsafe(device.stop(), events).result(timeout=10)
         events.call_soon_threadsafe(events.stop)
         thread.join()
-        events.run_until_complete(events.shutdown_default_executor())
+        events.run_until_complete(_wound_up())
         events.close()
+
+
+async def _wound_up() -> None:
+    """Let what was being accepted while the camera stopped come up and end, and what was aborted let go."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    if rest:
+        await asyncio.wait(rest, timeout=2)
+    await asyncio.sleep(0)
+    await asyncio.get_running_loop().shutdown_default_executor()
