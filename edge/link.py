@@ -285,10 +285,10 @@ class Link:
     def _heartbeat(self, now: Instant) -> Heartbeat:
         watch = self._watch_report()
         troubles = list(watch.troubles)
-        seeing = watch.seeing
+        seeing, camera = watch.seeing, watch.camera
         age_ms = now.clock_ms - watch.at_ms
         if watch.at_ms and not watch.ended and age_ms > _WATCH_SILENT_MS:
-            seeing = False
+            seeing, camera = False, None
             troubles.insert(0, f"watch has not reported for {age_ms // 1000} s; see its log on the box")
         return Heartbeat(
             sent_at_ms=now.clock_ms,
@@ -296,6 +296,7 @@ class Link:
             shed=self._outbox.shed(),
             seeing=seeing,
             troubles=tuple(trouble[:_TROUBLE_CHARACTERS] for trouble in troubles[:_MOST_TROUBLES]),
+            camera=camera,
         )
 
     def _watch_report(self) -> WatchReport:

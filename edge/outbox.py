@@ -30,7 +30,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, SightlineError, WorldError
 from edge.wire.codec import encode
-from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, Count, Event, Tally
+from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally
 from edge.wire.turns import subject_of
 
 Kind = Literal["event", "tally"]
@@ -82,6 +82,7 @@ class WatchReport(Struct, frozen=True, kw_only=True):
     seeing: bool = False
     """Whether the camera's newest frame is fresh."""
     troubles: tuple[str, ...] = ()
+    camera: CameraHealth | None = None
     ended: bool = False
     """Whether `watch` has put its last row: the end of a replay. False from its very first report on."""
 

@@ -5,7 +5,7 @@ This is where clocks are read, threads and files are owned, and rooms are built 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from edge.camera.feed import Feed
-from edge.camera.frame import Frame
+from edge.camera.frame import ClockSource, Frame
+from edge.camera.state import CameraState
 from edge.config import Config
 from edge.dispatch import Dispatch
 from edge.errors import SightlineError, WorldError
@@ -28,7 +29,7 @@ from edge.pipeline import Counts, Pipeline
 from edge.watchlist import Watchlist, open_watchlist
 from edge.wire import curve, sealing
 from edge.wire.ids import new_id
-from edge.wire.messages import Tally
+from edge.wire.messages import CameraHealth, Tally
 from edge.zone import Zone
 
 REPORT_S = 1.0
@@ -198,10 +199,7 @@ class Watch:
             )
 
     def _troubles(self, feed: Feed) -> tuple[str, ...]:
-        troubles = []
-        state = feed.state()
-        if state.reason is not None:
-            troubles.append(f"camera {self._config.camera.id} does not see: {state.reason.value}")
+        troubles = [*_camera_troubles(self._config.camera.id, feed.state())]
         if self._watchlist.expired(_now_ms()):
             troubles.append(f"watchlist {self._watchlist.id} has expired: nobody is matched")
         if (trouble := self._dispatch.retry()) is not None:
@@ -216,6 +214,7 @@ class Watch:
             self._status,
             at_ms=_now_ms(),
             seeing=state.seeing,
+            camera=_camera_health(state),
             troubles=troubles,
             ended=ended,
             dropped=state.dropped,
@@ -246,6 +245,33 @@ class Watch:
 
     def _send_tally(self, feed: Feed) -> None:
         self._dispatch.tally(self._tally.close(self._pipeline.counts, feed.state().dropped, _now_ms()))
+
+
+def _camera_health(state: CameraState) -> CameraHealth:
+    """Return a camera's state as it is told."""
+    return CameraHealth(
+        condition=state.condition.value,
+        reason=state.reason.value if state.reason else "",
+        frame_age_ms=None if state.frame_age_s is None else round(1000 * state.frame_age_s),
+        rate_fps=round(state.rate_fps, 1),
+        dropped=state.dropped,
+        reconnects=state.reconnects,
+        hung_readers=state.hung_readers,
+        clock_source=state.clock_source.value if state.clock_source else "",
+        clock_ahead_ms=None if state.clock_ahead_s is None else round(1000 * state.clock_ahead_s),
+    )
+
+
+def _camera_troubles(camera: str, state: CameraState) -> Iterator[str]:
+    """Say what an operator has to know of a camera: why it does not see, and a clock that is wrong."""
+    if state.reason is not None:
+        why = f": {state.problem}" if state.problem else ""
+        yield f"camera {camera} does not see, {state.reason.value}{why}"
+    if state.clock_ahead_s is not None and state.clock_source is ClockSource.ARRIVAL:
+        yield (
+            f"the clock of camera {camera} is {state.clock_ahead_s:+.0f} s off this box's, so its pictures are dated "
+            "by their arrival; set it from the time server that this box uses"
+        )
 
 
 class _Tallying:

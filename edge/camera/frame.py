@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-from av import VideoFrame
 from numpy.typing import NDArray
 
 from edge.camera.planes import pixels_of
 from edge.faces.pixels import Image, Pixels, whole
+
+if TYPE_CHECKING:  # a stream is read without PyAV where it is not there
+    from av import VideoFrame
 
 
 class ClockSource(StrEnum):
@@ -54,7 +57,9 @@ class Picture:
     clock_source: ClockSource
     media_s: float
     """Seconds since the source's first picture, by the medium's timestamps."""
-    decoded: VideoFrame | NDArray[np.uint8]
+    decoded: "VideoFrame | NDArray[np.uint8]"
+    arrival_ms: int | None = None
+    """Streams: when it came, ms since 1970 by the box's clock, less the time the stream holds it back."""
 
     def frame(self) -> Frame:
         """Make it readable, upright."""

@@ -15,13 +15,21 @@ class Handover:
         self._changed = threading.Condition()
         self._waiting: deque[Picture] = deque()
         self._over = False
+        self._turn = 0
         self._trouble: Exception | None = None
         self.dropped = 0
         """Pictures that gave way to a newer one."""
 
-    def put(self, picture: Picture) -> bool:
-        """Lay a picture down; False when nobody will take any more."""
+    def turn_to(self, turn: int) -> None:
+        """Take pictures of this turn only: a reader that was left behind may wake up at any time."""
         with self._changed:
+            self._turn = turn
+
+    def put(self, picture: Picture, turn: int = 0) -> bool:
+        """Lay a picture down; False when nobody will take any more from there."""
+        with self._changed:
+            if turn != self._turn:
+                return False
             if self._newest_wins:
                 self.dropped += len(self._waiting)
                 self._waiting.clear()

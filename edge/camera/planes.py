@@ -9,12 +9,16 @@ Colours are as the stream says. One that does not say is taken for BT.601, as FF
 limited range, except in the formats that mean JPEG's.
 """
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-from av import VideoFrame
 from numpy.typing import NDArray
 
 from edge.faces.pixels import BT601, BT709, BT2020, Bgr, Colours, Image, Pixels, Planes
+
+if TYPE_CHECKING:  # a stream is read without PyAV where it is not there
+    from av import VideoFrame
 
 _BY_REFERENCE = frozenset(f"yuv{j}{share}p" for j in ("", "j") for share in ("420", "422", "444"))
 # AVColorSpace, as in ITU-T H.273, table 4.
@@ -25,9 +29,9 @@ _FULL = 2
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
-def pixels_of(decoded: VideoFrame | NDArray[np.uint8]) -> Pixels:
+def pixels_of(decoded: "VideoFrame | NDArray[np.uint8]") -> Pixels:
     """Return a decoded picture upright; it pins the decoder's buffer for as long as it lives."""
-    if not isinstance(decoded, VideoFrame):
+    if isinstance(decoded, np.ndarray):
         return Bgr(decoded)
     turn = _TURNS.get(round(decoded.rotation / 90) * 90 % 360)
     format_ = decoded.format
@@ -42,12 +46,12 @@ def pixels_of(decoded: VideoFrame | NDArray[np.uint8]) -> Pixels:
     return Planes(y, u, v, colours)
 
 
-def _colours(decoded: VideoFrame) -> Colours:
+def _colours(decoded: "VideoFrame") -> Colours:
     colours = _COLOURS.get(decoded.colorspace, BT601)
     return colours.of_full_range if decoded.color_range == _FULL or decoded.format.name[:4] == "yuvj" else colours
 
 
-def _plane(decoded: VideoFrame, number: int) -> Image:
+def _plane(decoded: "VideoFrame", number: int) -> Image:
     """Return a plane (h,w) uint8 without what pads its rows; nobody may write to a decoder's picture."""
     plane = decoded.planes[number]
     rows = np.frombuffer(memoryview(plane).toreadonly(), np.uint8).reshape(plane.height, abs(plane.line_size))

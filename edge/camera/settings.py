@@ -9,6 +9,9 @@ from edge.zone import Corner, Zone
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
+CODECS = {"h264": "h264", "h265": "hevc", "mjpeg": "mjpeg"}
+"""What a codec is called here, and by FFmpeg."""
+
 
 class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the pictures come from, and how patient to be."""
@@ -30,8 +33,14 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     left upper corner. None: the whole picture."""
     credentials_file: str | None = None
     """A file with one line, username:password, kept out of the address. None: what the address says."""
-    transport: Literal["tcp"] = "tcp"
-    """RTSP: how packets travel; 1 % of loss on UDP leaves about a tenth of the frames usable."""
+    reader: Literal["av", "opencv"] = "av"
+    """Streams: what reads them. opencv does without PyAV and its GPL parts; it knows less (docs/cameras.md)."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """RTSP: how packets travel. udp is a last resort: at 1 % of loss about a tenth of the frames are usable."""
+    accept_codec: Literal["any", "h264", "h265", "mjpeg"] = "any"
+    """Streams: how they must be compressed; another is not read, and said. any: whatever can be decoded here."""
+    clock_within_s: Annotated[float, Meta(ge=0, le=5)] = 2.0
+    """RTSP: how far the camera's clock may be from this box's and still date pictures, in seconds; 0: never."""
     connect_timeout_s: Seconds = 5.0
     """Streams: seconds until a camera that does not answer is given up."""
     read_timeout_s: Seconds = 3.0
@@ -42,11 +51,16 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Streams: longest pause between two tries, in seconds, jitter not counted."""
     retry_password_s: Seconds = 10.0
     """Streams: pause after a refused password, in seconds; cameras lock out those who hurry."""
+    hung_after_s: Seconds = 10.0
+    """Streams: seconds in one call of the decoder after which it hangs, and another reader takes over."""
 
     def __post_init__(self) -> None:
-        """Refuse a zone that is none."""
+        """Refuse a zone that is none, and to take a camera's silence, which ends by itself, for a hanging decoder."""
         if self.zone is not None:
             Zone(self.zone)
+        longest_s = max(self.connect_timeout_s, 2 * self.read_timeout_s)
+        if self.hung_after_s <= longest_s:
+            raise ValueError(f"hung_after_s must be more than {longest_s:g}: connecting and reading may take so long")
 
     def __repr__(self) -> str:
         """Name the camera and its place, never a password."""

@@ -6,17 +6,17 @@ from typing import Protocol
 
 from edge.camera.address import is_address, read_address
 from edge.camera.clock import Clock
-from edge.camera.files import ImageFolder, VideoFile
 from edge.camera.frame import Picture
 from edge.camera.settings import CameraSettings
-from edge.camera.streams import Stream
+from edge.errors import OperatorError
 
 
 class Source(Protocol):
     """One connection or one medium, read by one thread."""
 
-    video_bytes: int
-    """Compressed bytes read so far."""
+    @property
+    def video_bytes(self) -> int:
+        """Return the compressed bytes read so far; 0 where the reader does not know."""
 
     def __iter__(self) -> Iterator[Picture]:
         """Give the pictures; a file's end ends, trouble raises a CameraError."""
@@ -33,11 +33,37 @@ def is_live(settings: CameraSettings) -> bool:
 
 
 def open_source(settings: CameraSettings, clock: Clock) -> Source:
-    """Open what the settings name; a CameraError (or OperatorError) says why it cannot be."""
+    """Open what the settings name; a CameraError (or OperatorError) says why it cannot be.
+
+    Readers are imported here, so that a stream needs no PyAV where it is read by OpenCV.
+    """
     if is_live(settings):
-        return Stream(read_address(settings.source, settings.credentials_file), settings, clock)
+        return _open_stream(settings, clock)
+    try:
+        from edge.camera.files import ImageFolder, VideoFile
+    except ModuleNotFoundError as error:
+        raise _without_pyav(error, "files are read by it alone: install the package av") from error
     path, loop = Path(settings.source).expanduser(), settings.at_end == "loop"
     began_at_ms = clock.wall_ms() if settings.recorded_at_ms is None else settings.recorded_at_ms
     if path.is_dir():
         return ImageFolder(path, fps=settings.fps, loop=loop, began_at_ms=began_at_ms, clock=clock)
     return VideoFile(path, loop=loop, began_at_ms=began_at_ms, clock=clock)
+
+
+def _open_stream(settings: CameraSettings, clock: Clock) -> Source:
+    address = read_address(settings.source, settings.credentials_file)
+    if settings.reader == "opencv":
+        from edge.camera.opencv import OpenCvStream
+
+        return OpenCvStream(address, settings, clock)
+    try:
+        from edge.camera.streams import Stream
+    except ModuleNotFoundError as error:
+        raise _without_pyav(error, "install the package av, or set camera.reader to opencv") from error
+    return Stream(address, settings, clock)
+
+
+def _without_pyav(error: ModuleNotFoundError, hint: str) -> Exception:
+    if error.name != "av":
+        return error
+    return OperatorError("PyAV is not installed here, and camera.reader asks for it", hint=hint)

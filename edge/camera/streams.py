@@ -24,20 +24,29 @@ from av.container import InputContainer
 
 from edge.camera.address import Address
 from edge.camera.clock import Clock
-from edge.camera.errors import CameraError, Reason, stream_ended, stream_silent, stream_trouble
+from edge.camera.errors import (
+    CameraError,
+    Reason,
+    stream_silent,
+    stream_trouble,
+    stream_undecodable,
+    stream_unreachable,
+    wrong_codec,
+)
 from edge.camera.frame import ClockSource, Picture
-from edge.camera.settings import CameraSettings
+from edge.camera.pace import Pace
+from edge.camera.settings import CODECS, CameraSettings
 from edge.camera.trust import Trust
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-# A read that took this much longer than the stream's own time advanced was woken, or caught up after a stall;
-# at most half the time after which it is woken.
-_STALE_S = 1.0
-# This many undecodable packets in a row are not a bad moment of the network.
-_HOPELESS = 100
+# So many packets in a row without a good picture, a key picture among them, are not a bad moment of the network;
+# nor are fewer over a while. Until the first key picture, which may be long in coming, nothing can be decoded.
+_HOPELESS = 50
+_BAD = 5
+_KEYLESS = 500
 # Pictures without a key picture among them after which a damaged stream is believed again.
 _DISTRUSTED = 250
 # Capture times kept for pictures that the decoder still holds; H.264 allows 16.
@@ -45,6 +54,15 @@ _HELD = 32
 
 # Annotations with Packet[...] are quoted: it is generic for the type checker only.
 _COMMON = {"probesize": "32", "analyzeduration": "0"}
+
+_TROUBLE: tuple[tuple[tuple[type[Exception], ...], Reason], ...] = (
+    ((av.HTTPUnauthorizedError, av.HTTPForbiddenError), Reason.UNAUTHORISED),
+    ((av.ConnectionRefusedError,), Reason.REFUSED),
+    ((av.HTTPNotFoundError,), Reason.MISSING),
+    ((av.HTTPError, av.ProtocolNotFoundError, av.DecoderNotFoundError), Reason.NOT_A_VIDEO),
+    ((av.InvalidDataError,), Reason.CORRUPT),
+    ((av.TimeoutError, av.ExitError), Reason.TIMEOUT),
+)
 
 
 class Stream:
@@ -54,37 +72,33 @@ class Stream:
         """Connect, within `connect_timeout_s`; the error names the place and the reason."""
         self.video_bytes = 0
         self._place, self._clock = address.place, clock
+        self._read_timeout_s = settings.read_timeout_s
         self._container = _connected(address, settings, clock)
-        self._video = self._container.streams.video[0]
+        self._video = _checked(self._container, settings, address.place)
         self._video.thread_type = "SLICE"
-        # MJPEG comes with its length: nothing waits for the next picture.
-        self._parsed = address.scheme.startswith("rtsp")
-        self._stale_s = min(_STALE_S, settings.read_timeout_s / 2)
+        self._pace = Pace(settings.read_timeout_s, parsed=address.scheme.startswith("rtsp"))
+        # A datagram that was a whole picture leaves no mark: the decoder goes on from the one before.
+        self._lossy = settings.transport == "udp" and address.scheme.startswith("rtsp")
         self._trust = Trust(at_most=_DISTRUSTED)
         self._captured_ms: dict[int, int] = {}
-        self._period_s = 0.04
         self._first_s: float | None = None
-        self._newest_s: float | None = None
         self._index = 0
+        self._bad, self._good_at, self._keyed = 0, clock.monotonic_s(), False
 
     def __iter__(self) -> Iterator[Picture]:
         """Give the pictures as they come; never ends but with a CameraError."""
-        failures = 0
         asked_at = self._clock.monotonic_s()
         for packet in self._packets():
-            arrived_at = self._clock.monotonic_s()
+            arrived_at, arrived_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             stale = self._advance(packet, waited_s=arrived_at - asked_at)
             pictures = self._decode(packet)
-            failures = failures + 1 if pictures is None else 0
-            if failures == _HOPELESS:
-                raise CameraError(
-                    f"camera {self._place} sends pictures that cannot be decoded",
-                    reason=Reason.CORRUPT,
-                    hint="check the codec that the camera is set to, and the network",
-                )
-            for decoded in pictures or ():
-                if self._trust.deserves(decoded) and not stale:
-                    yield self._picture(decoded, arrived_at)
+            if not any(not decoded.is_corrupt for decoded in pictures):
+                self._raise_if_hopeless(packet, arrived_at)
+            for decoded in pictures:
+                if self._trust.deserves(decoded):
+                    self._bad, self._good_at, self._keyed = 0, arrived_at, True
+                    if not stale:
+                        yield self._picture(decoded, arrived_at, arrived_ms)
                 self._index += 1
             asked_at = self._clock.monotonic_s()
 
@@ -95,14 +109,17 @@ class Stream:
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
         packets = self._container.demux(self._video)
         while True:
+            asked_at = self._clock.monotonic_s()
+            reason = Reason.ENDED
             try:
                 packet = next(packets, None)
-                trouble = None
             except av.FFmpegError as error:
-                packet = None
-                trouble = stream_trouble(error, self._place, seen=self._index > 0)
+                packet, reason = None, _reason(error) or Reason.ENDED
             if packet is None:
-                raise trouble or stream_ended(self._place)
+                # A read that was woken fails with any error, an error of input and output among them.
+                if reason is Reason.TIMEOUT or self._clock.monotonic_s() - asked_at >= 0.9 * self._read_timeout_s:
+                    raise stream_silent(self._place, seen=self._index > 0)
+                raise stream_trouble(self._place, reason)
             self.video_bytes += packet.size
             yield packet
 
@@ -110,34 +127,41 @@ class Stream:
         """Note the packet's times; say whether it had been held back by a stall."""
         if packet.pts is None or packet.time_base is None:
             return False
-        at_s = float(packet.pts * packet.time_base)
-        advanced_s = at_s - self._newest_s if self._newest_s is not None else waited_s
-        if 0 < advanced_s < _STALE_S:
-            self._period_s += (advanced_s - self._period_s) / 8
-        self._newest_s = at_s
         captured_ms = _captured_ms(packet)
         if captured_ms is not None:
             self._captured_ms[packet.pts] = captured_ms
             if len(self._captured_ms) > _HELD:
                 del self._captured_ms[next(iter(self._captured_ms))]
-        return waited_s - advanced_s > self._stale_s
+        held_back = self._pace.held_back(float(packet.pts * packet.time_base), waited_s=waited_s)
+        if self._lossy and self._pace.skipped:
+            self._trust.broken()
+        return held_back
 
-    def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame] | None:
-        """Decode; None when it cannot be, as with the first packets of a stream joined in its middle."""
+    def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+        """Decode; nothing when it cannot be, as with the first packets of a stream joined in its middle."""
         try:
             return packet.decode()
         except av.FFmpegError:
             self._trust.broken()
-            return None
+            return []
 
-    def _picture(self, decoded: av.VideoFrame, arrived_at: float) -> Picture:
+    def _raise_if_hopeless(self, packet: "Packet[VideoStream]", now_s: float) -> None:
+        """Count a packet that gave no good picture, and give up where there have been too many."""
+        self._keyed = self._keyed or packet.is_keyframe
+        self._bad += 1
+        late = self._bad >= _BAD and now_s - self._good_at > self._read_timeout_s
+        if self._bad >= _KEYLESS or (self._keyed and (late or self._bad >= _HOPELESS)):
+            raise stream_undecodable(self._place)
+
+    def _picture(self, decoded: av.VideoFrame, arrived_at: float, arrived_ms: int) -> Picture:
         at_s = decoded.time if decoded.pts is not None else 0.0
         self._first_s = at_s if self._first_s is None else self._first_s
         captured_ms = self._captured_ms.pop(decoded.pts, None) if decoded.pts is not None else None
-        held_s = self._period_s if self._parsed else 0.0
+        came_ms = arrived_ms - round(self._pace.held_s * 1000)
         return Picture(
             index=self._index,
-            captured_at_ms=self._clock.wall_ms() - round(held_s * 1000) if captured_ms is None else captured_ms,
+            captured_at_ms=came_ms if captured_ms is None else captured_ms,
+            arrival_ms=came_ms,
             monotonic_at=arrived_at,
             clock_source=ClockSource.ARRIVAL if captured_ms is None else ClockSource.CAMERA,
             media_s=at_s - self._first_s,
@@ -157,26 +181,44 @@ def _connected(address: Address, settings: CameraSettings, clock: Clock) -> Inpu
             timeout=(settings.connect_timeout_s, settings.read_timeout_s),
         )
     except av.FFmpegError as error:
-        trouble = stream_trouble(error, address.place, seen=False)
+        reason = _reason(error)
         # Woken in the middle of the RTSP dialogue, the decoder complains of invalid data.
         if clock.monotonic_s() - began_s >= settings.connect_timeout_s:
-            trouble = stream_silent(address.place)
+            reason = Reason.TIMEOUT
+        trouble = stream_unreachable(address.place) if reason is None else stream_trouble(address.place, reason)
     if trouble is not None:
         raise trouble
-    if not container.streams.video:
-        container.close()
-        raise CameraError(
-            f"camera {address.place} offers no video",
-            reason=Reason.NOT_A_VIDEO,
-            hint="check the path of the address",
-        )
     return container
+
+
+def _checked(container: InputContainer, settings: CameraSettings, place: str) -> "VideoStream":
+    """Return the stream of video, if it is one that can be decoded and is wanted; else hang up and say so."""
+    trouble: CameraError | None = None
+    video = container.streams.video[0] if container.streams.video else None
+    if video is None:
+        trouble = CameraError(
+            f"camera {place} offers no video", reason=Reason.NOT_A_VIDEO, hint="check the path of the address"
+        )
+    # PyAV's types do not know that a stream without a decoder has no context.
+    elif video.codec_context is None:
+        trouble = wrong_codec(place, "an unknown codec")  # type: ignore[unreachable]
+    elif settings.accept_codec != "any" and video.codec_context.codec.canonical_name != CODECS[settings.accept_codec]:
+        trouble = wrong_codec(place, video.codec_context.codec.canonical_name, wanted=settings.accept_codec)
+    if video is None or trouble is not None:
+        container.close()
+        raise trouble or stream_trouble(place, Reason.NOT_A_VIDEO)
+    return video
 
 
 def _options(address: Address, settings: CameraSettings) -> tuple[Literal["rtsp", "mpjpeg"], dict[str, str]]:
     if address.scheme.startswith("rtsp"):
         return "rtsp", {**_COMMON, "rtsp_transport": settings.transport, "allowed_media_types": "video"}
     return "mpjpeg", _COMMON
+
+
+def _reason(error: Exception) -> Reason | None:
+    """Read the decoder's error, whose own text may hold the password; None for what it has no word for."""
+    return next((reason for kinds, reason in _TROUBLE if isinstance(error, kinds)), None)
 
 
 def _captured_ms(packet: "Packet[VideoStream]") -> int | None:

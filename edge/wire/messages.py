@@ -118,6 +118,28 @@ class Tally(Struct, frozen=True, tag="tally"):
     candidates: Count
 
 
+class CameraHealth(Struct, frozen=True, kw_only=True):
+    """How a box's camera does, as data: the words are those of its log."""
+
+    condition: Text
+    """connecting, seeing or blind."""
+    reason: Text = ""
+    """Why it does not see; empty while it does."""
+    frame_age_ms: Count | None = None
+    """Of the newest picture; None before the first."""
+    rate_fps: Annotated[float, Meta(ge=0)] = 0.0
+    """Pictures a second over the last few seconds."""
+    dropped: Count = 0
+    """Pictures that gave way to a newer one."""
+    reconnects: Count = 0
+    hung_readers: Count = 0
+    """Readers that hung in the decoder and were replaced."""
+    clock_source: Text = ""
+    """By which clock pictures are dated: camera, arrival or media; empty before the first."""
+    clock_ahead_ms: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+    """The camera's clock less the box's; None where unknown."""
+
+
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     """Says that the box is alive, what waits in its outbox and what ails it."""
 
@@ -129,6 +151,8 @@ class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     seeing: bool = False
     """Whether the camera's newest frame is fresh."""
     troubles: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
+    camera: CameraHealth | None = None
+    """None where watch has not said it."""
 
 
 # ------------------------------------------------------------------ centre to device

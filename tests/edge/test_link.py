@@ -17,7 +17,7 @@ from edge.errors import IntegrityError, OperatorError, WorldError
 from edge.link import Link, LinkReport, LinkSettings
 from edge.outbox import Outbox, OutboxSettings, Outgoing, WatchReport
 from edge.wire import curve
-from edge.wire.messages import MAX_PAYLOAD_BYTES, Event, Tally
+from edge.wire.messages import MAX_PAYLOAD_BYTES, CameraHealth, Event, Tally
 from tests.central.ports import QUICK, Centre, eventually
 
 
@@ -282,12 +282,18 @@ def test_both_ends_count_the_same_bytes(box: Box, centre: Centre) -> None:
 
 
 def test_heartbeats_carry_what_watch_has_left(box: Box, centre: Centre) -> None:
-    box.watch_says(WatchReport(at_ms=now_ms(), seeing=True, troubles=("the lens is dirty", "x" * 1000)))
+    camera = CameraHealth(
+        condition="seeing", frame_age_ms=40, rate_fps=25.0, clock_source="camera", clock_ahead_ms=-90
+    )
+    box.watch_says(
+        WatchReport(at_ms=now_ms(), seeing=True, camera=camera, troubles=("the lens is dirty", "x" * 1000))
+    )
     with centre.running(), box.linked():
         eventually(lambda: len(centre.pulses.heartbeats) > 2, "heartbeats")
     device, heartbeat, _ = centre.pulses.heartbeats[-1]
     assert device == "box-1"
     assert heartbeat.seeing
+    assert heartbeat.camera == camera
     assert heartbeat.troubles == ("the lens is dirty", "x" * 512)
     assert abs(heartbeat.sent_at_ms - now_ms()) < 60_000
 

@@ -3,7 +3,7 @@
 It prints, each on a line of its own: `mjpeg URL` where there is one, `ready URL` when it can be connected to,
 `started MS` when the video begins (ms since 1970 at which its first frame was captured), `ended` at the end
 of a video played once, after which it leaves. With `--commands` it reads faults from its standard input, one
-a line: stall, resume, reset, close, refuse, accept.
+a line; `FAULTS` names them, each beside what ends it.
 """
 
 import argparse
@@ -15,7 +15,10 @@ from pathlib import Path
 
 from tests.simulator.camera import SimulatedCamera
 
-FAULTS = ("stall", "resume", "reset", "close", "refuse", "accept")
+FAULTS = (
+    *("refuse", "accept", "mute", "speak", "stall", "resume", "hold", "release", "garble", "clear"),
+    *("reset", "close"),
+)
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ class Camera:
         )
 
     def do(self, fault: str) -> None:
-        """Carry out a fault, or its end: stall, resume, reset, close, refuse, accept."""
+        """Carry out a fault, or its end: any of `SimulatedCamera`'s, by its name."""
         coroutine: Coroutine[Any, Any, None] = getattr(self.device, fault)()
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=10)
 

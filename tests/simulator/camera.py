@@ -35,6 +35,7 @@ class SimulatedCamera:
         self._ports = {"rtsp": 0, "http": 0}
         self._servers: list[asyncio.Server] = []
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._stopping = False
 
     async def start(self, *, rtsp_port: int = 0, http_port: int | None = None) -> None:
         """Listen; port 0 picks a free one, which `refuse` and `accept` keep."""
@@ -79,6 +80,30 @@ class SimulatedCamera:
         """Go on after a stall."""
         self.programme.stalled = False
 
+    async def mute(self) -> None:
+        """Accept connections and never answer; who is there already goes on."""
+        self.programme.mute = True
+
+    async def speak(self) -> None:
+        """Answer again."""
+        self.programme.mute = False
+
+    async def hold(self) -> None:
+        """Be behind a network that delivers nothing for a while, and everything later."""
+        self.programme.flowing.clear()
+
+    async def release(self) -> None:
+        """Deliver what was held back, and go on."""
+        self.programme.flowing.set()
+
+    async def garble(self) -> None:
+        """Send pictures that cannot be decoded."""
+        self.programme.garbled = True
+
+    async def clear(self) -> None:
+        """Send pictures as they are."""
+        self.programme.garbled = False
+
     async def reset(self) -> None:
         """Break every connection with a TCP reset."""
         for writer in self._connections.values():
@@ -100,32 +125,49 @@ class SimulatedCamera:
 
     async def stop(self) -> None:
         """Leave nothing open."""
+        self._stopping = True
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for task in self._connections:
+        for task, writer in self._connections.items():
             task.cancel()
+            writer.transport.abort()  # a client that hangs would never take what waits for it
         await self._settled()
+        for _ in range(3):  # who was accepted in this very moment comes up now, and what was aborted lets go
+            await asyncio.sleep(0)
         self._pictures.close()
 
     async def _settled(self) -> None:
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=5)
 
+    async def _say_nothing(self, reader: asyncio.StreamReader) -> None:
+        """Read until the client gives up."""
+        while await reader.read(4096):
+            pass
+
     async def _serve_rtsp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._attend(RtspConnection(self.programme, self.gate, reader, writer), writer)
+        await self._attend(RtspConnection(self.programme, self.gate, reader, writer), reader, writer)
 
     async def _serve_web(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._attend(WebConnection(self.programme, self._pictures, self.gate, reader, writer), writer)
+        await self._attend(WebConnection(self.programme, self._pictures, self.gate, reader, writer), reader, writer)
 
-    async def _attend(self, connection: RtspConnection | WebConnection, writer: asyncio.StreamWriter) -> None:
+    async def _attend(
+        self, connection: RtspConnection | WebConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if self._stopping:
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = writer
         try:
             # Clients that vanish are a camera's everyday life.
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await connection.serve()
+                if self.programme.mute:
+                    await self._say_nothing(reader)
+                else:
+                    await connection.serve()
             writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()

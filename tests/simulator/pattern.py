@@ -1,9 +1,10 @@
 """Videos whose every frame carries its number in its pixels, readable after compression."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -45,15 +46,17 @@ def write_video(
     fps: int = 25,
     size: tuple[int, int] = (320, 240),
     key_every: int = 10,
+    encoder: Literal["libx264", "libx265"] = "libx264",
+    more: Mapping[str, str] = MappingProxyType({}),
     **x264: str,
 ) -> Path:
-    """Write numbered frames as H.264; an mp4 has its index in front, so that a cut copy still begins."""
+    """Write numbered frames as H.264 (or `libx265`); an mp4 has its index in front: a cut copy still begins."""
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264", rate=fps)
+        stream = container.add_stream(encoder, rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        stream.options = {"g": str(key_every), "preset": "ultrafast", "crf": "20", **x264}
+        stream.options = {"g": str(key_every), "preset": "ultrafast", "crf": "20", **x264, **more}
         for packet in _encoded(stream, frames, size):
             container.mux(packet)
     return path

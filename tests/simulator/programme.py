@@ -28,10 +28,22 @@ class Programme:
 
     def __init__(self, tape: Tape, *, loop: bool, clock_ahead_s: float = 0.0, reports: bool = True) -> None:
         self.tape, self.loop, self.reports = tape, loop, reports
+        """The tape may be changed while it plays: another resolution, frame rate or codec."""
         self.clock_ahead_s = clock_ahead_s
         """How much the camera's clock is ahead of the true time."""
         self.stalled = False
         """Connections stay up and nothing comes."""
+        self.garbled = False
+        """Pictures come in the right packets and cannot be decoded."""
+        self.loss = 0.0
+        """Share of the datagrams that never arrive."""
+        self.codec_said: str | None = None
+        """What the session description calls the codec; None: what it is."""
+        self.mute = False
+        """Connections are accepted, and nothing is ever answered."""
+        self.flowing = asyncio.Event()
+        """Not set: the network holds everything back, and nothing is lost."""
+        self.flowing.set()
         self.begun = asyncio.Event()
         self.began_at = 0.0
 
@@ -60,16 +72,30 @@ class Programme:
     async def units(self) -> AsyncIterator[Sending]:
         """Give each unit at its time, from a key picture on; a stall leaves a gap, as a hung camera does."""
         await self.begun.wait()
-        count, period_s = len(self.tape.units), self.tape.period_s
+        patience_s = _JOIN_S
+        while True:
+            tape = self.tape
+            async for sending in self._reel(tape, patience_s):
+                yield sending
+            if self.tape is tape:
+                return
+            patience_s = 0.0
+
+    async def _reel(self, tape: Tape, patience_s: float) -> AsyncIterator[Sending]:
+        """Give the units of one tape, as if it had run from the beginning, until it ends or is changed."""
+        count, period_s = len(tape.units), tape.period_s
         number = max(0, int(self.now_s() / period_s) * count - count)
         waits_for_key = True
         while self.loop or number < count:
-            unit, base_s = self.tape.units[number % count], number // count * period_s
+            unit, base_s = tape.units[number % count], number // count * period_s
             early_s = base_s + unit.sent_s - self.now_s()
             # What was sent well before somebody joined is over; what is late after that is still sent.
-            missed = waits_for_key and early_s < -_JOIN_S
+            missed = waits_for_key and early_s < -patience_s
             if early_s > 0:
                 await asyncio.sleep(early_s)
+            await self.flowing.wait()
+            if self.tape is not tape:
+                return
             waits_for_key = self.stalled or (waits_for_key and (missed or not unit.key))
             if not waits_for_key:
                 yield Sending(number=number, unit=unit, shown_s=base_s + unit.shown_s)

@@ -3,7 +3,7 @@
 import re
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,37 @@ CLOCK_HZ = 90_000
 _PAYLOAD = 96
 _MAX_PACKET = 1400
 _START_CODE = re.compile(rb"\x00\x00+\x01")
-_SPS, _PPS = 7, 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """How a codec is named and its NAL units are told apart and cut."""
+
+    name: str
+    """As the session description has it."""
+    to_annex_b: str
+    header: int
+    """Bytes before a NAL unit's payload."""
+    sets: tuple[int, ...]
+    """Types of the parameter sets, which a session description may hold."""
+    fragment: int
+    """Type of a packet that holds part of a NAL unit."""
+
+    def kind(self, nal: bytes) -> int:
+        """Return a NAL unit's type."""
+        return nal[0] & 31 if self.header == 1 else nal[0] >> 1 & 63
+
+    def fragment_header(self, nal: bytes) -> bytes:
+        """Return what a part of the unit begins with (RFC 6184, section 5.8; RFC 7798, section 4.4.3)."""
+        if self.header == 1:
+            return bytes((nal[0] & 0xE0 | self.fragment,))
+        return bytes((nal[0] & 0x81 | self.fragment << 1, nal[1]))
+
+
+CODECS = {
+    "h264": Codec(name="H264", to_annex_b="h264_mp4toannexb", header=1, sets=(7, 8), fragment=28),
+    "hevc": Codec(name="H265", to_annex_b="hevc_mp4toannexb", header=2, sets=(32, 33, 34), fragment=49),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +68,19 @@ class Tape:
     units: tuple[Unit, ...]
     period_s: float
     """Length, which is also when the next round of a loop begins."""
-    sps: bytes
-    pps: bytes
+    codec: Codec
+    sets: tuple[bytes, ...]
+    """The parameter sets of the first picture, in the order of the codec's types."""
 
 
 def load(path: Path) -> Tape:
-    """Read an H.264 video file (mp4, mkv, ts, Annex B)."""
+    """Read an H.264 or H.265 video file (mp4, mkv, ts, Annex B)."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        if stream.codec_context.name != "h264":
-            raise SystemExit(f"{path} is {stream.codec_context.name}; the simulator sends H.264 only")
-        annex_b = BitStreamFilterContext("h264_mp4toannexb", stream)
+        codec = CODECS.get(stream.codec_context.name)
+        if codec is None:
+            raise SystemExit(f"{path} is {stream.codec_context.name}; the simulator sends {' or '.join(CODECS)}")
+        annex_b = BitStreamFilterContext(codec.to_annex_b, stream)
         packets = [packet for each in container.demux(stream) if each.size for packet in annex_b.filter(each)]
         rate = float(stream.average_rate or 25)
     shown = [i / rate if p.pts is None else float(p.pts * p.time_base) for i, p in enumerate(packets)]
@@ -59,14 +91,14 @@ def load(path: Path) -> Tape:
         Unit(nals=_nals(bytes(packet)), key=packet.is_keyframe, shown_s=a - first, sent_s=b - first + late)
         for packet, a, b in zip(packets, shown, sent, strict=True)
     )
-    nals = {nal[0] & 31: nal for nal in units[0].nals}
+    nals = {codec.kind(nal): nal for nal in units[0].nals}
     period_s = max(shown) - first + 1 / rate
-    return Tape(path=path, units=units, period_s=period_s, sps=nals[_SPS], pps=nals[_PPS])
+    return Tape(path=path, units=units, period_s=period_s, codec=codec, sets=tuple(nals[each] for each in codec.sets))
 
 
-def packetise(unit: Unit, *, first: int, timestamp: int, ssrc: int) -> Iterator[bytes]:
-    """Cut a unit into RTP packets (RFC 6184: single NAL units and FU-A); `first` is the sequence number."""
-    payloads = [payload for nal in unit.nals for payload in _payloads(nal)]
+def packetise(codec: Codec, nals: Iterable[bytes], *, first: int, timestamp: int, ssrc: int) -> Iterator[bytes]:
+    """Cut a picture into RTP packets: single NAL units and parts of them; `first` is the sequence number."""
+    payloads = [payload for nal in nals for payload in _payloads(codec, nal)]
     for offset, payload in enumerate(payloads):
         marker = 0x80 if offset == len(payloads) - 1 else 0
         yield (
@@ -75,14 +107,15 @@ def packetise(unit: Unit, *, first: int, timestamp: int, ssrc: int) -> Iterator[
         )
 
 
-def _payloads(nal: bytes) -> Iterator[bytes]:
+def _payloads(codec: Codec, nal: bytes) -> Iterator[bytes]:
     if len(nal) <= _MAX_PACKET:
         yield nal
         return
-    indicator, kind, body = nal[0] & 0xE0 | 28, nal[0] & 0x1F, nal[1:]
+    header, body = codec.fragment_header(nal), nal[codec.header :]
     for start in range(0, len(body), _MAX_PACKET):
         begins, ends = start == 0, start + _MAX_PACKET >= len(body)
-        yield bytes((indicator, begins << 7 | ends << 6 | kind)) + body[start : start + _MAX_PACKET]
+        part = bytes((begins << 7 | ends << 6 | codec.kind(nal),))
+        yield header + part + body[start : start + _MAX_PACKET]
 
 
 def _nals(data: bytes) -> tuple[bytes, ...]:

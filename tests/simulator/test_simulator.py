@@ -68,7 +68,8 @@ def test_a_video_played_once_begins_at_its_first_frame_and_ends_at_its_last(tmp_
     assert numbers == sorted(set(numbers))
     # The newest wins: a busy machine, or the decoder's last pictures at once, may leave some out.
     assert len(numbers) > 30
-    for number, captured_at_ms in seen[3:]:
+    # The first pictures are dated by their arrival, and time is led over to the camera's gently.
+    for number, captured_at_ms in seen[-10:]:
         assert captured_at_ms - int(began_at_ms) == pytest.approx(40 * number, abs=20)
 
 

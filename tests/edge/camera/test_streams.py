@@ -60,21 +60,24 @@ def trouble_opening(source: str, **options: object) -> CameraError:
 
 
 def test_an_rtsp_camera_gives_each_frame_with_the_time_of_its_own_clock(video: Path) -> None:
-    with running(video, clock_ahead_s=-7.0) as camera, Feed(settings(camera.rtsp_url)) as feed:
-        frames = [next_frame(feed) for _ in range(20)]
+    with running(video, clock_ahead_s=-0.15) as camera, Feed(settings(camera.rtsp_url)) as feed:
+        frames = [next_frame(feed) for _ in range(40)]
         began_at_ms = camera.device.programme.began_at_ms()
         state = feed.state()
     assert number_of(frames[0].image) <= 5
     indices = [frame.index for frame in frames]
     assert indices == sorted(set(indices))
     by_camera = [frame for frame in frames if frame.clock_source is ClockSource.CAMERA]
-    assert len(by_camera) >= 15
-    captured = [frame.captured_at_ms for frame in by_camera]
-    assert captured == sorted(captured)
-    for frame in by_camera:
+    assert len(by_camera) >= 35
+    captured = [frame.captured_at_ms for frame in frames]
+    assert captured == sorted(set(captured))
+    # The first one is dated by its arrival, and time is led over to the camera's gently.
+    for frame in frames[-10:]:
         assert frame.captured_at_ms - began_at_ms == pytest.approx(40 * number_of(frame.image), abs=20)
     assert state.seeing
     assert state.reason is None
+    assert state.clock_source is ClockSource.CAMERA
+    assert state.clock_ahead_s == pytest.approx(-0.2, abs=0.1)
     assert feed.video_bytes > 5_000
 
 
@@ -239,15 +242,14 @@ def test_closing_does_not_wait_for_a_reader_that_hangs() -> None:
             closing_at = time.monotonic()
         assert time.monotonic() - closing_at < 1.2
         assert feed.ended
-        feed._thread.join(timeout=10)
-        assert not feed._thread.is_alive()
+        assert feed._reader.ended(within_s=10)
 
 
 @pytest.mark.slow
 def test_a_process_can_leave_while_its_camera_hangs() -> None:
     program = (
         "import sys; from edge.camera.feed import Feed; from edge.camera.settings import CameraSettings\n"
-        "settings = CameraSettings(id='gate-3', source=sys.argv[1], connect_timeout_s=60)\n"
+        "settings = CameraSettings(id='gate-3', source=sys.argv[1], connect_timeout_s=60, hung_after_s=90)\n"
         "feed = Feed(settings, close_timeout_s=0.1).__enter__()\n"
         "feed.next(timeout_s=0.2); feed.close()\n"
     )

@@ -11,6 +11,7 @@ from edge.wire.messages import (
     MAX_IDS,
     MAX_PAYLOAD_BYTES,
     Ack,
+    CameraHealth,
     Event,
     FromCentre,
     FromDevice,
@@ -30,6 +31,7 @@ FROM_DEVICE: list[tuple[FromDevice, bytes]] = [
     (Event("e1", 17), b"sealed"),
     (Tally("t1", "door", 1, 2, 3, 4, 5, 6, 7, 8), b""),
     (Heartbeat(17, 3, 1, seeing=True, troubles=("no camera",)), b""),
+    (Heartbeat(17, camera=CameraHealth(condition="blind", reason="timeout", frame_age_ms=7000, reconnects=2)), b""),
 ]
 FROM_CENTRE: list[FromCentre] = [
     Welcome(17),
