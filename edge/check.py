@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.config import Config, load_config
 from edge.errors import SightlineError, WorldError
@@ -121,6 +122,8 @@ def _camera(config: Config) -> str:
             )
     pixels = frame.pixels
     sees = f"{config.camera.id} sees: {pixels.width}x{pixels.height}, time by the {frame.clock_source.value} clock"
+    if holds_password(config.camera.source):
+        sees += " (its password stands in the configuration: move it into a file, camera.credentials_file)"
     return f"{sees}, {_zone(config, pixels)}"
 
 

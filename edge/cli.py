@@ -11,6 +11,7 @@ from edge import program
 from edge.errors import OperatorError
 
 Verb = Callable[[argparse.Namespace], int]
+MAX_SECONDS = 600.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +48,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--threads", type=int, metavar="N", help="threads inside a model")
     bench.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
+    _add_camera(verb("camera", _probe, "find and try cameras", config=False))
     return parser
+
+
+def _add_camera(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    text = "say who a camera is, whether it lets this box in, and what its stream shows"
+    probe = verbs.add_parser("probe", help=text, description=text)
+    probe.add_argument(
+        "target",
+        metavar="URL|HOST",
+        help="an Axis camera's host, or a stream's address: rtsp://, http(s):// with a path",
+    )
+    probe.add_argument("--credentials", metavar="FILE", help="one line, username:password; nobody else may read it")
+    probe.add_argument("--user", metavar="NAME", help="ask for this user's password at the terminal")
+    probe.add_argument(
+        "--ca-file",
+        type=Path,
+        metavar="FILE",
+        help="ask by HTTPS; believe this authority, or this camera's own certificate",
+    )
+    probe.set_defaults(verb=_probe)
+    text = "list the Axis cameras that announce themselves nearby"
+    discover = verbs.add_parser("discover", help=text, description=text)
+    discover.add_argument("--seconds", type=seconds, default=3.0, metavar="N", help="how long; default: %(default)s")
+    discover.add_argument("--interface", metavar="ADDRESS", help="only on the interface with this address; else all")
+    discover.set_defaults(verb=_discover)
+    for each in (probe, discover):
+        each.add_argument("--json", action="store_true", help="print JSON instead")
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds; argparse calls it by its name."""
+    asked = float(text)
+    if not 0 < asked <= MAX_SECONDS:
+        raise ValueError
+    return asked
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -93,6 +130,43 @@ def _check(options: argparse.Namespace) -> int:
     from edge.check import check
 
     return check(options.config, print)
+
+
+def _probe(options: argparse.Namespace) -> int:
+    import getpass
+
+    import msgspec
+
+    from edge.camera.credentials import Credentials, read_credentials
+    from edge.probe import Access, probe
+
+    login = read_credentials(options.credentials) if options.credentials else None
+    if options.user and login is None:
+        login = Credentials(options.user, getpass.getpass(f"password of {options.user}: "))
+    report = probe(options.target, Access(login=login, ca_file=options.ca_file), _nothing if options.json else _say)
+    if options.json:
+        print(msgspec.json.encode(report).decode())
+    return report.exit_code
+
+
+def _discover(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from edge.probe import neighbours
+
+    found = neighbours(options.seconds, options.interface, _nothing if options.json else _say)
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+    return 0
+
+
+def _say(line: str) -> None:
+    """Print at once, also into a pipe: a step may take seconds."""
+    print(line, flush=True)
+
+
+def _nothing(line: str) -> None:
+    """Keep it for the end."""
 
 
 def _bench(options: argparse.Namespace) -> int:

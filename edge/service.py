@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.camera.frame import ClockSource, Frame
 from edge.camera.state import CameraState
@@ -152,6 +153,8 @@ class Watch:
     def run(self, stop: threading.Event) -> Status:
         """Watch until stopped or until the video ends; what was decided is in the outbox when it returns."""
         _log.info("watch.started", camera=self._config.camera.id, references=len(self._watchlist.gallery))
+        if holds_password(self._config.camera.source):
+            _log.warning("watch.password_in_configuration", remedy="move it into a file: camera.credentials_file")
         feed = Feed(self._config.camera)
         every_report, every_tally = _Every(REPORT_S), _Every(self._config.device.tally_s)
         started_s: float | None = None

@@ -10,7 +10,10 @@ where it does not (fast). The *state* (state.py) says whether the camera sees an
 from the age of the newest picture and outside the decoder. A frame's *pixels* (planes.py) are the decoder's own
 picture, by reference: what is needed of it becomes BGR (edge.faces.pixels), never the whole.
 
-An address (address.py) is kept apart from its password; messages name the *place*, which has none.
+An address (address.py) is kept apart from its password (credentials.py); messages name the *place*, which has none.
+What comes encrypted comes from a camera whose certificate is known (certificate.py).
+
+For people who put cameras up: who an Axis camera is (vapix/), and which are near (discovery.py).
 
 Times: `captured_at_ms` is when the light fell on the sensor, as well as it is known, and `clock_source` says
 how: the camera's own clock (RTCP), the arrival here, or the position in the medium. Which of the first two, and

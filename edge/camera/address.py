@@ -1,11 +1,15 @@
 """A camera's address, kept apart from its password."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+import re
+from dataclasses import dataclass, field, replace
+from typing import Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from edge.camera.credentials import Credentials, read_credentials
 from edge.errors import OperatorError
 
+# HOST[:PORT][/PATH]
+_PLACE = re.compile(r"(\[[^\]]*\]|[^:/\[]*)(:\d*)?(/.*)?")
 STREAMS = ("rtsp", "rtsps", "http", "https")
 
 
@@ -19,9 +23,26 @@ def without_secrets(source: str) -> str:
     if not is_address(source):
         return source
     scheme, _, rest = source.partition("://")
-    authority, slash, path = rest.partition("/")
-    # By hand, since a malformed address has to be nameable too.
-    return f"{scheme}://{authority.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
+    return f"{scheme}://{_apart(rest)[1]}"
+
+
+def holds_password(source: str) -> bool:
+    """Tell whether a password stands in an address, for all to read who can read the address."""
+    return is_address(source) and ":" in _apart(source.partition("://")[2])[0]
+
+
+def _apart(rest: str) -> tuple[str, str]:
+    """Split what follows the scheme into who logs in, and host with path.
+
+    By hand, since a malformed address has to be nameable too, such as one whose password holds an @, / or ?.
+    """
+    before = rest.partition("?")[0]
+    who, at, place = before.rpartition("@")
+    if at and (":" in who or "/" not in who):
+        return who, place
+    if not at and "@" in rest and not _PLACE.fullmatch(before):
+        return rest.rpartition("@")[0], ""
+    return "", before
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,10 @@ class Address:
         scheme, _, rest = self._bare.partition("://")
         return f"{scheme}://{quote(self._username, safe='')}:{quote(self._password, safe='')}@{rest}"
 
+    def with_login(self, credentials: Credentials) -> Self:
+        """Return the same place, to be entered with these."""
+        return replace(self, _username=credentials.username, _password=credentials.password)
+
     @property
     def has_password(self) -> bool:
         """Say whether there is anything to log in with."""
@@ -54,7 +79,8 @@ def read_address(source: str, credentials_file: str | None) -> Address:
     parts = _split(source, place)
     username, password = _from_address(parts)
     if credentials_file is not None:
-        username, password = _from_file(Path(credentials_file))
+        credentials = read_credentials(credentials_file)
+        username, password = credentials.username, credentials.password
     host = parts.netloc.rpartition("@")[2]
     return Address(place, parts.scheme, parts._replace(netloc=host).geturl(), username, password)
 
@@ -77,15 +103,3 @@ def _from_address(parts: SplitResult) -> tuple[str | None, str]:
     if parts.username is None:
         return None, ""
     return unquote(parts.username), unquote(parts.password or "")
-
-
-def _from_file(path: Path) -> tuple[str, str]:
-    try:
-        line = path.read_text(encoding="utf-8").strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        kind = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise OperatorError(f"credentials file {path} cannot be read: {kind}") from None
-    username, colon, password = line.partition(":")
-    if not colon or not username or "\n" in line:
-        raise OperatorError(f"credentials file {path} is not usable", hint="write one line in it: username:password")
-    return username, password

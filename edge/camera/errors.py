@@ -16,6 +16,8 @@ class Reason(StrEnum):
     REFUSED = "refused"
     """Nothing listens there."""
     UNAUTHORISED = "unauthorised"
+    UNTRUSTED = "untrusted"
+    """Its certificate is not one that is known."""
     TIMEOUT = "timeout"
     """Nothing came for too long: no answer, or no more pictures."""
     ENDED = "ended"
@@ -97,6 +99,16 @@ def stream_undecodable(place: str) -> CameraError:
         f"camera {place} sends pictures that cannot be decoded",
         reason=Reason.CORRUPT,
         hint="check the codec that the camera is set to, and the network",
+    )
+
+
+def untrusted(place: str, fingerprint: str) -> CameraError:
+    """Say that the certificate is not one that is known; nothing was sent."""
+    shown = f" (SHA-256 {fingerprint})" if fingerprint else ""
+    return CameraError(
+        f"camera {place} shows a certificate that is not trusted{shown}",
+        reason=Reason.UNTRUSTED,
+        hint="save its certificate, compare it with what its own page shows, and name it as ca_file (--ca-file)",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import structlog
 
-from edge.camera.address import read_address, without_secrets
+from edge.camera.address import without_secrets
 from edge.camera.clock import Clock
 from edge.camera.dating import Dated, Dating
 from edge.camera.errors import CameraError, Reason
@@ -25,7 +25,7 @@ from edge.camera.frame import ClockSource, Frame, Picture
 from edge.camera.handover import Handover
 from edge.camera.reader import Opener, Reader
 from edge.camera.settings import CameraSettings
-from edge.camera.source import is_live, open_source
+from edge.camera.source import address_of, is_live, open_source
 from edge.camera.state import CameraState, Sight
 
 _log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class Feed:
         self._opener = opener
         self._live = is_live(settings)
         if self._live:  # what only the operator can put right is told before anything starts
-            read_address(settings.source, settings.credentials_file)
+            address_of(settings)
         self._handover = Handover(newest_wins=self._live or settings.pace == "real")
         self._sight = Sight(settings.blind_after_s if self._live else None, self._clock.monotonic_s())
         self._dating = Dating(settings.clock_within_s)

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from edge.camera.address import Address
+from edge.camera.certificate import checked
 from edge.camera.clock import Clock
 from edge.camera.errors import Reason, stream_silent, stream_trouble, stream_unreachable, wrong_codec
 from edge.camera.frame import ClockSource, Picture
@@ -108,8 +109,9 @@ def _knock(address: Address, timeout_s: float) -> None:
 
 
 def _opened(address: Address, settings: CameraSettings) -> cv2.VideoCapture:
-    # By itself FFmpeg believes any certificate.
-    os.environ[_OPTIONS] = f"rtsp_transport;{settings.transport}|probesize;32|analyzeduration;0|tls_verify;1"
+    options = {"rtsp_transport": settings.transport, "probesize": "32", "analyzeduration": "0"}
+    options |= checked(address, settings.ca_file, timeout_s=settings.connect_timeout_s)
+    os.environ[_OPTIONS] = "|".join(f"{name};{value}" for name, value in options.items())
     os.environ.setdefault(_LOG_LEVEL, _QUIET)
     cv2.utils.logging.setLogLevel(0)
     return cv2.VideoCapture(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edge.camera.address import without_secrets
+from edge.camera.vapix.stream import Codec
 from edge.zone import Corner, Zone
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -19,20 +20,29 @@ class CameraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     """The camera's name in events and logs."""
     source: Annotated[str, Meta(min_length=1, max_length=2048)]
-    """A video file, a folder of images, an rtsp:// or rtsps:// address, or http(s):// for MJPEG."""
+    """A video file, a folder of images, an rtsp:// or rtsps:// address, http(s):// for MJPEG, or axis://HOST:
+    an Axis camera's stream with the right parameters, as `codec`, `resolution` and `fps` say. axis://HOST:PORT where
+    the stream has another port; axis://HOST?camera=2 for the second of several sensors."""
     pace: Literal["real", "fast"] = "real"
     """Files and folders: at their own speed, the newest frame wins; or as fast as asked, every frame."""
     at_end: Literal["stop", "loop"] = "stop"
     """Files and folders: what to do at the end."""
     fps: Annotated[float, Meta(gt=0, le=240)] = 10.0
-    """Folders: images a second."""
+    """Folders and axis://: images a second."""
+    resolution: Annotated[str, Meta(pattern=r"^([1-9][0-9]{1,4}x[1-9][0-9]{1,4})?$")] = "1920x1080"
+    """axis://: WIDTHxHEIGHT that the camera is asked for; empty: whatever it is set to."""
+    codec: Codec = "h264"
+    """axis://: how the camera compresses: h264, h265, or mjpeg over HTTP."""
     recorded_at_ms: Annotated[int, Meta(ge=0)] | None = None
     """Files and folders: when the first picture was taken, ms since 1970, UTC. None: when it is opened."""
     zone: tuple[Corner, ...] | None = None
     """Corners of the part of the picture in which faces are looked for, as shares of its width and height from the
     left upper corner. None: the whole picture."""
     credentials_file: str | None = None
-    """A file with one line, username:password, kept out of the address. None: what the address says."""
+    """A file with one line, username:password, that no other user may read; or credential:NAME, which systemd gave
+    the service by LoadCredential=NAME:FILE. None: what the address says, where all can read it who can read this."""
+    ca_file: str | None = None
+    """https:// and rtsps://: certificates (PEM) that are believed. None: the authorities that this machine knows."""
     reader: Literal["av", "opencv"] = "av"
     """Streams: what reads them. opencv does without PyAV and its GPL parts; it knows less (docs/cameras.md)."""
     transport: Literal["tcp", "udp"] = "tcp"

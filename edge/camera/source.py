@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from edge.camera.address import is_address, read_address
+from edge.camera.address import Address, is_address, read_address
 from edge.camera.clock import Clock
+from edge.camera.credentials import Credentials
 from edge.camera.frame import Picture
 from edge.camera.settings import CameraSettings
+from edge.camera.vapix.stream import Wish, is_axis, stream_of
 from edge.errors import OperatorError
 
 
@@ -32,13 +34,31 @@ def is_live(settings: CameraSettings) -> bool:
     return is_address(settings.source)
 
 
-def open_source(settings: CameraSettings, clock: Clock) -> Source:
+def wish_of(settings: CameraSettings) -> Wish:
+    """Return what an Axis camera is asked for."""
+    return Wish(codec=settings.codec, resolution=settings.resolution, fps=settings.fps)
+
+
+def address_of(settings: CameraSettings, login: Credentials | None = None) -> Address:
+    """Return where the stream is and how to be let in; an OperatorError says why that cannot be told.
+
+    `login` goes before what the settings say.
+    """
+    source = settings.source
+    if is_axis(source):
+        source = stream_of(source, wish_of(settings), secure=settings.ca_file is not None)
+    address = read_address(source, settings.credentials_file)
+    return address if login is None else address.with_login(login)
+
+
+def open_source(settings: CameraSettings, clock: Clock, login: Credentials | None = None) -> Source:
     """Open what the settings name; a CameraError (or OperatorError) says why it cannot be.
 
-    Readers are imported here, so that a stream needs no PyAV where it is read by OpenCV.
+    `login` goes before what the settings say. Readers are imported here, so that a stream needs no PyAV where it is
+    read by OpenCV.
     """
     if is_live(settings):
-        return _open_stream(settings, clock)
+        return _open_stream(address_of(settings, login), settings, clock)
     try:
         from edge.camera.files import ImageFolder, VideoFile
     except ModuleNotFoundError as error:
@@ -50,8 +70,7 @@ def open_source(settings: CameraSettings, clock: Clock) -> Source:
     return VideoFile(path, loop=loop, began_at_ms=began_at_ms, clock=clock)
 
 
-def _open_stream(settings: CameraSettings, clock: Clock) -> Source:
-    address = read_address(settings.source, settings.credentials_file)
+def _open_stream(address: Address, settings: CameraSettings, clock: Clock) -> Source:
     if settings.reader == "opencv":
         from edge.camera.opencv import OpenCvStream
 

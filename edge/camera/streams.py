@@ -23,6 +23,7 @@ import av
 from av.container import InputContainer
 
 from edge.camera.address import Address
+from edge.camera.certificate import checked
 from edge.camera.clock import Clock
 from edge.camera.errors import (
     CameraError,
@@ -76,6 +77,7 @@ class Stream:
         self._container = _connected(address, settings, clock)
         self._video = _checked(self._container, settings, address.place)
         self._video.thread_type = "SLICE"
+        self.codec = self._video.codec_context.name
         self._pace = Pace(settings.read_timeout_s, parsed=address.scheme.startswith("rtsp"))
         # A datagram that was a whole picture leaves no mark: the decoder goes on from the one before.
         self._lossy = settings.transport == "udp" and address.scheme.startswith("rtsp")
@@ -171,6 +173,7 @@ class Stream:
 
 def _connected(address: Address, settings: CameraSettings, clock: Clock) -> InputContainer:
     format_, options = _options(address, settings)
+    options |= checked(address, settings.ca_file, timeout_s=settings.connect_timeout_s)
     trouble: CameraError | None = None
     began_s = clock.monotonic_s()
     try:

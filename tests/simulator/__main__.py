@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from tests.simulator.camera import SimulatedCamera
+from tests.simulator.vapix import Axis, SimulatedAxis
 
 FAULTS = (
     *("refuse", "accept", "mute", "speak", "stall", "resume", "hold", "release", "garble", "clear"),
@@ -34,6 +36,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--video", type=Path, required=True, help="H.264 video; a key frame each second or two")
     parser.add_argument("--rtsp-port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--http-port", type=int, help="MJPEG and snapshots as well; 0 picks a free one")
+    parser.add_argument("--axis", action="store_true", help="answer VAPIX there, as an Axis camera does")
     often = parser.add_mutually_exclusive_group()
     often.add_argument("--loop", action="store_true", help="begin again at the end (the default)")
     often.add_argument("--once", action="store_true", help="close the streams and leave at the end")
@@ -46,7 +49,8 @@ def _options() -> argparse.ArgumentParser:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    camera = SimulatedCamera(
+    kind = partial(SimulatedAxis, axis=Axis()) if options.axis else SimulatedCamera
+    camera = kind(
         options.video,
         loop=not options.once,
         username=options.user,

@@ -39,22 +39,29 @@ def running(
     reports: bool = True,
 ) -> Iterator[Camera]:
     """Run a camera on free ports; its video begins when the first client plays."""
+    device = SimulatedCamera(
+        video,
+        loop=loop,
+        username=username,
+        password=password,
+        clock_ahead_s=clock_ahead_s,
+        reports=reports,
+    )
+    with attended(device) as camera:
+        yield camera
+
+
+@contextmanager
+def attended(device: SimulatedCamera) -> Iterator[Camera]:
+    """Run this camera on free ports, in a thread with a loop of its own."""
     events = asyncio.new_event_loop()
     thread = threading.Thread(target=events.run_forever, name="simulated camera")
     thread.start()
     try:
-        device = SimulatedCamera(
-            video,
-            loop=loop,
-            username=username,
-            password=password,
-            clock_ahead_s=clock_ahead_s,
-            reports=reports,
-        )
         asyncio.run_coroutine_threadsafe(device.start(http_port=0), events).result(timeout=10)
         yield Camera(device, events)
-        asyncio.run_coroutine_threadsafe(device.stop(), events).result(timeout=10)
     finally:
+        asyncio.run_coroutine_threadsafe(device.stop(), events).result(timeout=10)
         events.call_soon_threadsafe(events.stop)
         thread.join()
         events.run_until_complete(events.shutdown_default_executor())

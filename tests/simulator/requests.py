@@ -17,6 +17,7 @@ class Request:
     method: str
     uri: str
     headers: dict[str, str]
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -35,9 +36,9 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     line, *rest = head.rstrip("\r\n").split("\r\n")
     pairs = (each.partition(":") for each in rest)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    await reader.readexactly(min(int(headers.get("content-length", "0")), _MAX_BODY))
+    body = await reader.readexactly(min(int(headers.get("content-length", "0")), _MAX_BODY))
     method, uri, _ = line.split(" ", 2)
-    return Request(method, uri, headers)
+    return Request(method, uri, headers, body)
 
 
 def answer(protocol: str, status: str, headers: dict[str, str], body: bytes = b"") -> bytes:

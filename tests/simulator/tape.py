@@ -127,7 +127,8 @@ class Pictures:
 
     def __init__(self, path: Path, quality: int = 85) -> None:
         self._path, self._quality = path, quality
-        self._lock = threading.Lock()
+        # Again by the same thread, in `close`; by another one, a picture is being decoded.
+        self._lock = threading.RLock()
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._index = -1
@@ -154,6 +155,8 @@ class Pictures:
             return self._jpeg
 
     def close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        """Let go of the file, once nothing is being decoded from it."""
+        with self._lock:
+            if self._container is not None:
+                self._container.close()
+                self._container = None

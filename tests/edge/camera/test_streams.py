@@ -115,6 +115,7 @@ def test_a_consumer_that_is_busy_gets_the_newest_frame_and_the_rest_is_counted(c
 def test_a_password_from_a_file_opens_the_camera(video: Path, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "credentials"
     file.write_text(f"root:{PASSWORD}\n")
+    file.chmod(0o600)
     with running(video, username="root", password=PASSWORD) as camera:
         with Feed(settings(getattr(camera, kind), credentials_file=str(file))) as feed:
             next_frame(feed)
