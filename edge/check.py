@@ -113,11 +113,12 @@ def _camera(config: Config) -> str:
     with Feed(config.camera) as feed:
         frame = feed.next(CAMERA_WAIT_S)
         if frame is None:
-            reason = feed.state().reason
+            state = feed.state()
+            reason = state.reason
             raise WorldError(
                 f"camera {config.camera.id} gave no picture within {CAMERA_WAIT_S:.0f} s"
                 f" ({reason.value if reason else 'ended'})",
-                hint="check its power, its network, its address and its credentials",
+                hint=state.problem or "check its power, its network, its address and its credentials",
             )
     pixels = frame.pixels
     sees = f"{config.camera.id} sees: {pixels.width}x{pixels.height}, time by the {frame.clock_source.value} clock"

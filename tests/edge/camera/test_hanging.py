@@ -62,7 +62,7 @@ class Openers:
 
 
 @pytest.fixture
-def camera(video: Path) -> Iterator[Camera]:
+def camera(video: Path, openers: Callable[..., Openers]) -> Iterator[Camera]:  # noqa: ARG001 - let go after it stops
     with running(video) as camera:
         yield camera
 
