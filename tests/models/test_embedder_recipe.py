@@ -32,10 +32,10 @@ def test_street_gives_chips_that_repeat_for_a_seed_and_differ_between_seeds() ->
     assert not np.array_equal(once, other)
 
 
-def test_street_never_fails_over_a_thousand_draws() -> None:
+def test_street_never_fails_over_many_draws() -> None:
     stored = np.random.default_rng(1).integers(0, 256, (4, 192, 192, 3), np.uint8)
     random = np.random.default_rng(2)
-    assert {street_chip(stored, random).shape for _ in range(1000)} == {(112, 112, 3)}
+    assert {street_chip(stored, random).shape for _ in range(300)} == {(112, 112, 3)}
 
 
 def test_quick_look_sees_a_perfect_student_and_a_blind_one() -> None:
