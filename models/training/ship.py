@@ -29,8 +29,9 @@ from models.training.network.quantised import Quantised, load
 MODELS = Path(__file__).resolve().parents[1]
 SHIPPED = MODELS / "shipped"
 SAMPLE = MODELS / "sample" / "references"
-TOLERANCE = 0.05
-"""Between engines on processors with integer dot products the difference was under 0.01."""
+TOLERANCE = 0.1
+"""Of a template that is a cosine of .995. Between engines on processors with integer dot products the difference was
+.03 at most; with the channels of the pictures in the wrong order it was .2 for the detector, .35 for the embedder."""
 DETECTOR_SIDE = 160
 EMBEDDER_SIDE = 112
 COLOURS = {"detect": "BGR", "embed": "RGB"}

@@ -52,6 +52,7 @@ def test_a_gallery_that_the_set_is_too_small_for_is_left_out_and_said_so(report:
     assert "left out: gallery 3000" in table(report)
 
 
+@pytest.mark.slow
 def test_open_set_points_have_the_promised_keys_and_counts(tmp_path: Path) -> None:
     report = evaluate(models(), people_in(tmp_path, MANY), quiet=True)
     told = json.loads(msgspec.json.encode(report))["open_set"]
@@ -72,6 +73,7 @@ def test_open_set_points_have_the_promised_keys_and_counts(tmp_path: Path) -> No
     assert any("FPIR 0.01 is below one of 98" in line for line in report.left_out)
 
 
+@pytest.mark.slow
 def test_held_out_people_alone_are_tested_and_the_others_only_fill_the_gallery(tmp_path: Path) -> None:
     folder = people_in(tmp_path, [2] * 200 + [1] * 700)
     people = {person.name: len(list(person.iterdir())) for person in folder.iterdir()}

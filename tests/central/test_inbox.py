@@ -57,6 +57,7 @@ def test_tallies_are_added_up_once(store: Store) -> None:
     assert (totals["frames"], totals["faces"], totals["unusable"], totals["duplicates"]) == (1200, 15, 2, 0)
 
 
+@pytest.mark.slow
 def test_what_was_committed_is_there_after_the_process_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "centre"
     script = f"""

@@ -42,6 +42,7 @@ def test_its_templates_are_near_its_parents_at_any_batch(faces: Path, tmp_path: 
     assert np.einsum("nd,nd->n", before.embed(chips(5)), after.embed(chips(5))).min() > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_crops_give_the_same_file(faces: Path, tmp_path: Path) -> None:
     made = [
         quantise(CARD, faces, stored(MODEL, CARD, tmp_path / name), finder=Middle(), settings=SETTINGS, quiet=True)
@@ -50,6 +51,7 @@ def test_the_same_crops_give_the_same_file(faces: Path, tmp_path: Path) -> None:
     assert made[0].card == made[1].card
 
 
+@pytest.mark.slow
 def test_a_new_one_takes_the_place_of_the_older(faces: Path, tmp_path: Path) -> None:
     store = stored(MODEL, CARD, tmp_path / "store")
     others = people_in(tmp_path / "others", [2] * 15, noise=60)

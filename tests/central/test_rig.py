@@ -28,6 +28,7 @@ def test_events_are_read_as_the_standard_says() -> None:
     assert list(_events(iter(lines))) == [("alert", "7", '{"a":\n1}'), ("message", "7", "x")]
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_badly_gives_its_own_words_and_code(tmp_path: Path) -> None:
     with Rig(tmp_path) as rig:
         process: Process = rig.start("watch", "edge", "watch", "--config", str(tmp_path / "none.yaml"))

@@ -77,6 +77,7 @@ def test_numbers_that_could_not_be_written_are_told_before_the_work(tmp_path: Pa
         run(tmp_path / "none" / "bench.json", store=ModelStore(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_named_is_timed_alone_and_an_unknown_one_or_model_refused(public: Public) -> None:
     store, said = public.store, list[str]()
     names = [public.cards(task)[0].name for task in Task]

@@ -244,6 +244,7 @@ def test_what_watches_a_camera_logs_no_password(axis: AxisCamera, tmp_path: Path
         assert each not in done.stdout + done.stderr
 
 
+@pytest.mark.xdist_group("announcements")
 def test_a_camera_that_announces_itself_is_found_and_the_next_command_told() -> None:
     zeroconf = Zeroconf(interfaces=["127.0.0.1"])
     name = "AXIS P3265-LVE - B8A44F123456"
@@ -267,6 +268,7 @@ def test_a_camera_that_announces_itself_is_found_and_the_next_command_told() -> 
     assert json.loads(told.out)[0]["serial"] == "B8A44F123456"
 
 
+@pytest.mark.xdist_group("announcements")
 def test_where_no_camera_is_found_it_says_what_to_do() -> None:
     done = edge("camera", "discover", "--seconds", "0.3", "--interface", "127.0.0.1")
     assert done.code == 0

@@ -211,6 +211,7 @@ def test_a_box_waits_to_be_admitted_and_then_delivers(box: Box, centre: Centre) 
         eventually(box.is_empty, "the outbox is empty")
 
 
+@pytest.mark.slow
 def test_a_revoked_box_keeps_what_it_has_and_gets_nowhere(box: Box, centre: Centre) -> None:
     with centre.running(), box.linked():
         eventually(lambda: box.report.connected, "connected")
@@ -394,6 +395,7 @@ class FailingOutbox(Outbox):
         return super().forget(ids)
 
 
+@pytest.mark.slow
 def test_a_failing_disk_is_waited_for_and_the_rows_are_sent_again(box: Box, centre: Centre) -> None:
     box.puts("e1")
     with capture_logs() as log, centre.running(), box.linked(outbox=FailingOutbox):

@@ -11,6 +11,8 @@ from edge.camera.discovery import Neighbour, discover
 from edge.errors import OperatorError
 
 LOOPBACK = "127.0.0.1"
+# One at a time, with those of test_camera_verbs.py: what one announces on loopback the others hear too.
+pytestmark = pytest.mark.xdist_group("announcements")
 
 
 @contextlib.contextmanager
