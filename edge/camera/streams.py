@@ -3,10 +3,12 @@
 Theory of operation, with what was measured (FFmpeg 8, PyAV 18):
 
 - `probesize=32, analyzeduration=0` connects in 0.1 s rather than 1.1 s. Not `fflags=nobuffer`, which loses
-  the first group of pictures, and not `noparse`, which lets broken ones through.
+  the first group of pictures.
 - Threads over slices: threads over frames hold a picture back for 40 to 75 ms.
-- The parser knows that a picture is whole when the next one begins, so it comes one frame period late.
-- When the stream stalls, the read is woken at `read_timeout_s` with the picture that the parser still held:
+- FFmpeg's parser knows that a picture is whole when the next one begins, so it comes one frame period late. Over
+  TCP its pieces are joined here instead (edge/camera/units.py): 8 ms from the camera to the decoded picture rather
+  than 46. Datagrams, of which some may be lost, are left to the parser, and so is everything by HTTP.
+- When a parsed stream stalls, the read is woken at `read_timeout_s` with the picture that the parser still held:
   it looks new and is old. It is decoded, since later ones refer to it, and not shown. At twice the timeout
   the read fails.
 - A sender report gives packets their capture time (side data `prft`, microseconds since 1970 by the camera's
@@ -17,9 +19,11 @@ Theory of operation, with what was measured (FFmpeg 8, PyAV 18):
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
 import av
+from av.codec.context import Flags2
 from av.container import InputContainer
 
 from edge.camera.address import Address
@@ -38,6 +42,7 @@ from edge.camera.frame import ClockSource, Picture
 from edge.camera.pace import Pace
 from edge.camera.settings import CODECS, CameraSettings
 from edge.camera.trust import Trust
+from edge.camera.units import Assembler, Unit
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -66,6 +71,17 @@ _TROUBLE: tuple[tuple[tuple[type[Exception], ...], Reason], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """What the decoder takes, and when it was here: by the clock that only goes forward, and by date."""
+
+    packet: "Packet[VideoStream]"
+    key: bool
+    stale: bool
+    arrived_at: float
+    arrived_ms: int
+
+
 class Stream:
     """One connection to a camera."""
 
@@ -78,35 +94,57 @@ class Stream:
         self._video = _checked(self._container, settings, address.place)
         self._video.thread_type = "SLICE"
         self.codec = self._video.codec_context.name
-        self._pace = Pace(settings.read_timeout_s, parsed=address.scheme.startswith("rtsp"))
         # A datagram that was a whole picture leaves no mark: the decoder goes on from the one before.
         self._lossy = settings.transport == "udp" and address.scheme.startswith("rtsp")
+        self._assembler = Assembler(self.codec) if _in_pieces(address, settings) and self.codec != "mjpeg" else None
+        self._pace = Pace(settings.read_timeout_s, parsed=self._lossy)
+        if self._assembler is not None:
+            self._video.codec_context.flags2 |= Flags2.chunks
         self._trust = Trust(at_most=_DISTRUSTED)
         self._captured_ms: dict[int, int] = {}
+        self._stale_pts: int | None = None
         self._first_s: float | None = None
         self._index = 0
         self._bad, self._good_at, self._keyed = 0, clock.monotonic_s(), False
 
     def __iter__(self) -> Iterator[Picture]:
         """Give the pictures as they come; never ends but with a CameraError."""
-        asked_at = self._clock.monotonic_s()
-        for packet in self._packets():
-            arrived_at, arrived_ms = self._clock.monotonic_s(), self._clock.wall_ms()
-            stale = self._advance(packet, waited_s=arrived_at - asked_at)
-            pictures = self._decode(packet)
+        for coded in self._coded():
+            pictures = self._decode(coded.packet)
             if not any(not decoded.is_corrupt for decoded in pictures):
-                self._raise_if_hopeless(packet, arrived_at)
+                self._raise_if_hopeless(coded)
             for decoded in pictures:
                 if self._trust.deserves(decoded):
-                    self._bad, self._good_at, self._keyed = 0, arrived_at, True
-                    if not stale:
-                        yield self._picture(decoded, arrived_at, arrived_ms)
+                    self._bad, self._good_at, self._keyed = 0, coded.arrived_at, True
+                    if not coded.stale:
+                        yield self._picture(decoded, coded)
                 self._index += 1
-            asked_at = self._clock.monotonic_s()
 
     def close(self) -> None:
         """Hang up."""
         self._container.close()
+
+    def _coded(self) -> "Iterator[_Coded]":
+        """Give what the decoder takes, each with the time of its coming."""
+        asked_at = self._clock.monotonic_s()
+        before = (asked_at, self._clock.wall_ms())
+        for packet in self._packets():
+            arrived_at, arrived_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            stale = self._advance(packet, waited_s=arrived_at - asked_at)
+            if self._assembler is None:
+                yield _Coded(packet, packet.is_keyframe, stale, arrived_at, arrived_ms)
+            elif packet.pts is not None:
+                if stale:
+                    self._stale_pts = packet.pts
+                # What is only known to be whole by this piece came with the one before.
+                came = {packet.pts: (arrived_at, arrived_ms)}
+                for unit in self._assembler.add(bytes(packet), packet.pts):
+                    stale = unit.pts == self._stale_pts
+                    yield _Coded(self._packet(unit), unit.key, stale, *came.get(unit.pts, before))
+                if self._assembler.broke:
+                    self._trust.broken()
+                before = (arrived_at, arrived_ms)
+            asked_at = self._clock.monotonic_s()
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
         packets = self._container.demux(self._video)
@@ -125,6 +163,13 @@ class Stream:
             self.video_bytes += packet.size
             yield packet
 
+    def _packet(self, unit: Unit) -> "Packet[VideoStream]":
+        whole = cast("Packet[VideoStream]", av.Packet(unit.data))
+        whole.pts = unit.pts
+        if self._video.time_base is not None:
+            whole.time_base = self._video.time_base
+        return whole
+
     def _advance(self, packet: "Packet[VideoStream]", *, waited_s: float) -> bool:
         """Note the packet's times; say whether it had been held back by a stall."""
         if packet.pts is None or packet.time_base is None:
@@ -142,29 +187,29 @@ class Stream:
     def _decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
         """Decode; nothing when it cannot be, as with the first packets of a stream joined in its middle."""
         try:
-            return packet.decode()
+            return self._video.codec_context.decode(packet)
         except av.FFmpegError:
             self._trust.broken()
             return []
 
-    def _raise_if_hopeless(self, packet: "Packet[VideoStream]", now_s: float) -> None:
-        """Count a packet that gave no good picture, and give up where there have been too many."""
-        self._keyed = self._keyed or packet.is_keyframe
+    def _raise_if_hopeless(self, coded: "_Coded") -> None:
+        """Count what gave no good picture, and give up where there has been too much of it."""
+        self._keyed = self._keyed or coded.key
         self._bad += 1
-        late = self._bad >= _BAD and now_s - self._good_at > self._read_timeout_s
+        late = self._bad >= _BAD and coded.arrived_at - self._good_at > self._read_timeout_s
         if self._bad >= _KEYLESS or (self._keyed and (late or self._bad >= _HOPELESS)):
             raise stream_undecodable(self._place)
 
-    def _picture(self, decoded: av.VideoFrame, arrived_at: float, arrived_ms: int) -> Picture:
+    def _picture(self, decoded: av.VideoFrame, coded: "_Coded") -> Picture:
         at_s = decoded.time if decoded.pts is not None else 0.0
         self._first_s = at_s if self._first_s is None else self._first_s
         captured_ms = self._captured_ms.pop(decoded.pts, None) if decoded.pts is not None else None
-        came_ms = arrived_ms - round(self._pace.held_s * 1000)
+        came_ms = coded.arrived_ms - round(self._pace.held_s * 1000)
         return Picture(
             index=self._index,
             captured_at_ms=came_ms if captured_ms is None else captured_ms,
             arrival_ms=came_ms,
-            monotonic_at=arrived_at,
+            monotonic_at=coded.arrived_at,
             clock_source=ClockSource.ARRIVAL if captured_ms is None else ClockSource.CAMERA,
             media_s=at_s - self._first_s,
             decoded=decoded,
@@ -181,7 +226,11 @@ def _connected(address: Address, settings: CameraSettings, clock: Clock) -> Inpu
             address.url(),
             format=format_,
             options=options,
-            timeout=(settings.connect_timeout_s, settings.read_timeout_s),
+            # A parser is woken twice before it gives up, and so as patient.
+            timeout=(
+                settings.connect_timeout_s,
+                settings.read_timeout_s * (2 if _in_pieces(address, settings) else 1),
+            ),
         )
     except av.FFmpegError as error:
         reason = _reason(error)
@@ -215,8 +264,14 @@ def _checked(container: InputContainer, settings: CameraSettings, place: str) ->
 
 def _options(address: Address, settings: CameraSettings) -> tuple[Literal["rtsp", "mpjpeg"], dict[str, str]]:
     if address.scheme.startswith("rtsp"):
-        return "rtsp", {**_COMMON, "rtsp_transport": settings.transport, "allowed_media_types": "video"}
+        flags = {"fflags": "noparse"} if _in_pieces(address, settings) else {}
+        return "rtsp", {**_COMMON, "rtsp_transport": settings.transport, "allowed_media_types": "video", **flags}
     return "mpjpeg", _COMMON
+
+
+def _in_pieces(address: Address, settings: CameraSettings) -> bool:
+    """Say whether pictures come as the pieces of their packets, none of which can be lost."""
+    return address.scheme.startswith("rtsp") and settings.transport == "tcp"
 
 
 def _reason(error: Exception) -> Reason | None:

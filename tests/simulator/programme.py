@@ -35,6 +35,8 @@ class Programme:
         """Connections stay up and nothing comes."""
         self.garbled = False
         """Pictures come in the right packets and cannot be decoded."""
+        self.uneven = False
+        """Pictures are cut into parts of ever other lengths."""
         self.loss = 0.0
         """Share of the datagrams that never arrive."""
         self.codec_said: str | None = None

@@ -147,7 +147,8 @@ class RtspConnection:
                 nals = tuple(nal[:2] + self._lost.randbytes(len(nal) - 2) for nal in nals)
             timestamp = self._programme.rtp_time(sending.shown_s)
             codec = self._programme.tape.codec
-            for packet in packetise(codec, nals, first=self._sequence, timestamp=timestamp, ssrc=self._ssrc):
+            numbers = {"first": self._sequence, "timestamp": timestamp, "ssrc": self._ssrc}
+            for packet in packetise(codec, nals, uneven=self._programme.uneven, **numbers):
                 way.send(packet)
                 self._sequence += 1
             await self._writer.drain()

@@ -96,9 +96,14 @@ def load(path: Path) -> Tape:
     return Tape(path=path, units=units, period_s=period_s, codec=codec, sets=tuple(nals[each] for each in codec.sets))
 
 
-def packetise(codec: Codec, nals: Iterable[bytes], *, first: int, timestamp: int, ssrc: int) -> Iterator[bytes]:
-    """Cut a picture into RTP packets: single NAL units and parts of them; `first` is the sequence number."""
-    payloads = [payload for nal in nals for payload in _payloads(codec, nal)]
+def packetise(
+    codec: Codec, nals: Iterable[bytes], *, first: int, timestamp: int, ssrc: int, uneven: bool
+) -> Iterator[bytes]:
+    """Cut a picture into RTP packets: single NAL units and parts of them; `first` is the sequence number.
+
+    `uneven` parts are each of another length, as no known camera cuts them.
+    """
+    payloads = [payload for nal in nals for payload in _payloads(codec, nal, uneven=uneven)]
     for offset, payload in enumerate(payloads):
         marker = 0x80 if offset == len(payloads) - 1 else 0
         yield (
@@ -107,15 +112,19 @@ def packetise(codec: Codec, nals: Iterable[bytes], *, first: int, timestamp: int
         )
 
 
-def _payloads(codec: Codec, nal: bytes) -> Iterator[bytes]:
-    if len(nal) <= _MAX_PACKET:
+def _payloads(codec: Codec, nal: bytes, *, uneven: bool) -> Iterator[bytes]:
+    most = _MAX_PACKET // 10 if uneven else _MAX_PACKET
+    if len(nal) <= most:
         yield nal
         return
     header, body = codec.fragment_header(nal), nal[codec.header :]
-    for start in range(0, len(body), _MAX_PACKET):
-        begins, ends = start == 0, start + _MAX_PACKET >= len(body)
+    start, length = 0, most
+    while start < len(body):
+        begins, ends = start == 0, start + length >= len(body)
         part = bytes((begins << 7 | ends << 6 | codec.kind(nal),))
-        yield header + part + body[start : start + _MAX_PACKET]
+        yield header + part + body[start : start + length]
+        start += length
+        length = most - start % 7 if uneven else most
 
 
 def _nals(data: bytes) -> tuple[bytes, ...]:

@@ -19,7 +19,7 @@ from edge.camera.errors import CameraError, Reason
 from edge.camera.feed import Feed
 from edge.camera.frame import ClockSource
 from edge.camera.source import open_source
-from tests.edge.camera.conftest import impatient, next_frame, settings, take_until
+from tests.edge.camera.conftest import FRAMES, impatient, next_frame, settings, take_until
 from tests.simulator.background import Camera, running
 from tests.simulator.pattern import number_of
 
@@ -79,6 +79,18 @@ def test_an_rtsp_camera_gives_each_frame_with_the_time_of_its_own_clock(video: P
     assert state.clock_source is ClockSource.CAMERA
     assert state.clock_ahead_s == pytest.approx(-0.2, abs=0.1)
     assert feed.video_bytes > 5_000
+
+
+def test_a_camera_that_cuts_pictures_unevenly_is_found_out_and_seen_rightly(video: Path) -> None:
+    with running(video) as camera:
+        camera.device.programme.uneven = True
+        with Feed(settings(camera.rtsp_url)) as feed:
+            frames = [next_frame(feed) for _ in range(30)]
+            state = feed.state()
+    numbers = [number_of(frame.image) for frame in frames]
+    # Each picture shows the number that its place in the stream has: none is made of two.
+    assert len({(number - frame.index) % FRAMES for number, frame in zip(numbers, frames, strict=True)}) == 1
+    assert state.reconnects == 0
 
 
 def test_a_camera_without_sender_reports_is_dated_by_arrival(video: Path) -> None:
