@@ -46,7 +46,7 @@ contracts: $(STAMP)
 	@$(BIN)/lint-imports
 
 fast: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 -m "not slow" -q
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" -q
 
 train-detector: $(RECIPE)/.installed ## train the shipped detector anew; FACES=DIR RUNS=DIR, hours on two cores
 	@OMP_NUM_THREADS=1 PYTHONPATH=. $(RECIPE)/bin/python -m models.training.detector --faces $(FACES) --out $(RUNS)/detector

@@ -270,7 +270,10 @@ def test_a_camera_that_announces_itself_is_found_and_the_next_command_told() -> 
 
 @pytest.mark.xdist_group("announcements")
 def test_where_no_camera_is_found_it_says_what_to_do() -> None:
-    done = edge("camera", "discover", "--seconds", "0.3", "--interface", "127.0.0.1")
-    assert done.code == 0
+    for _ in range(10):  # what another program of this machine announces just now is none of this test's
+        done = edge("camera", "discover", "--seconds", "0.3", "--interface", "127.0.0.1")
+        assert done.code == 0
+        if "serial" not in done.out:
+            break
     assert "no Axis camera announced itself within 0.3 s" in done.out
     assert "a typed address always works: edge camera probe HOST" in done.out
