@@ -51,6 +51,9 @@ class Assembler:
         """Take a piece; return the units that are whole now."""
         begins = piece.startswith(START) or (pts != self._pts and self._codec not in _ANNEX_B)
         units = []
+        if begins and self._first:
+            # A whole unit fitted in one packet; fragments are at most two bytes shorter than the longest packet.
+            self._full = max(self._full, self._first - len(START) - 2)
         if pts != self._pts or (begins and self._by_slice and self._slice):
             units += self._take()
         self.broke = self._given and not begins and self._by_slice
@@ -74,7 +77,8 @@ class Assembler:
             self._full = max(self._full, len(piece), self._first - _HEADER)
             self._first = 0
         elif len(piece) > len(START):
-            self._first = len(piece)
+            # Of several units in one packet nothing can be said: each has a longer mark here than it had there.
+            self._first = len(piece) if piece.find(START, len(START)) < 0 else 0
             header = piece[len(START)]
             if self._codec == "h264":
                 self._slice = header & 31 in _SLICES

@@ -35,6 +35,8 @@ class Programme:
         """Connections stay up and nothing comes."""
         self.garbled = False
         """Pictures come in the right packets and cannot be decoded."""
+        self.sent: int | None = None
+        """The number on the tape of what was sent last, in order of sending."""
         self.uneven = False
         """Pictures are cut into parts of ever other lengths."""
         self.loss = 0.0
@@ -100,6 +102,7 @@ class Programme:
                 return
             waits_for_key = self.stalled or (waits_for_key and (missed or not unit.key))
             if not waits_for_key:
+                self.sent = number % count
                 yield Sending(number=number, unit=unit, shown_s=base_s + unit.shown_s)
             number += 1
 

@@ -21,7 +21,7 @@ from edge.camera.frame import ClockSource
 from edge.camera.source import open_source
 from tests.edge.camera.conftest import FRAMES, impatient, next_frame, settings, take_until
 from tests.simulator.background import Camera, running
-from tests.simulator.pattern import number_of
+from tests.simulator.pattern import number_of, write_video
 
 PASSWORD = "hunter2:/@"
 QUOTED = "hunter2%3A%2F%40"
@@ -91,6 +91,19 @@ def test_a_camera_that_cuts_pictures_unevenly_is_found_out_and_seen_rightly(vide
     # Each picture shows the number that its place in the stream has: none is made of two.
     assert len({(number - frame.index) % FRAMES for number, frame in zip(numbers, frames, strict=True)}) == 1
     assert state.reconnects == 0
+
+
+@pytest.mark.parametrize("slices", ["1", "4"])
+def test_a_picture_does_not_wait_for_the_next_and_is_whole(tmp_path: Path, slices: str) -> None:
+    video = write_video(tmp_path / "sliced.mp4", frames=FRAMES, more={"slices": slices, "tune": "zerolatency"})
+    with running(video) as camera, Feed(settings(camera.rtsp_url)) as feed:
+        frames = [next_frame(feed) for _ in range(20)]
+        camera.do("stall")
+        frames += take_until(feed, lambda: (feed.state().frame_age_s or 0) > 0.3)
+        sent = camera.device.programme.sent
+    numbers = [number_of(frame.image) for frame in frames]
+    assert len({(number - frame.index) % FRAMES for number, frame in zip(numbers, frames, strict=True)}) == 1
+    assert numbers[-1] == sent
 
 
 def test_a_camera_without_sender_reports_is_dated_by_arrival(video: Path) -> None:

@@ -80,6 +80,19 @@ def test_parameter_sets_go_with_the_slice_that_follows_and_a_key_picture_is_know
     ]
 
 
+@given(st.lists(st.integers(1, MOST - 1), min_size=2, max_size=12))
+def test_units_shorter_than_one_that_was_whole_are_given_at_once_and_none_too_early(sizes: list[int]) -> None:
+    assembler, longest = Assembler("h264"), 0
+    for pts, size in enumerate(sizes):
+        (piece,) = pieces(SLICE, size, [])
+        units = assembler.add(piece, pts)
+        assert (Unit(piece, pts, key=False) in units) == (size + 1 < longest - 1)
+        longest = max(longest, size + 1)
+    cut = pieces(SLICE, 3 * MOST, [])
+    assert not any(unit.pts == 99 for piece in cut[:-1] for unit in assembler.add(piece, 99))
+    assert not assembler.broke
+
+
 def test_h265_is_given_picture_by_picture() -> None:
     assembler = Assembler("hevc")
     assert assembler.add(START + bytes((19 << 1, 1, 5)), 1) == []
