@@ -15,6 +15,7 @@ from central.console.feed import Feed
 from central.store.alerts import PAGE, Alert
 from central.store.devices import DeviceHealth
 from central.store.state import Store
+from edge.wire.messages import CameraHealth
 
 LATEST = 100
 PULSE_S = 2.0
@@ -31,6 +32,8 @@ class BoxState(msgspec.Struct, frozen=True):
     waiting: int
     shed: int
     troubles: tuple[str, ...]
+    camera: CameraHealth | None
+    """As the box last said; None: it has not."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -78,7 +81,7 @@ def box_state(health: DeviceHealth, now_ms: int, silent_after_ms: int) -> BoxSta
         state = "silent"
     else:
         state = "seeing" if health.seeing else "blind"
-    return BoxState(health.device, state, ago_ms, health.waiting, health.shed, health.troubles)
+    return BoxState(health.device, state, ago_ms, health.waiting, health.shed, health.troubles, health.camera)
 
 
 async def events(reader: Reader, feed: Feed, event_id: str) -> AsyncIterator[bytes]:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import insert, select, update
 
 from central.store.database import Database
-from edge.wire.messages import Heartbeat
+from edge.wire.messages import CameraHealth, Heartbeat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class DeviceHealth:
     waiting: int
     shed: int
     troubles: tuple[str, ...]
+    camera: CameraHealth | None = None
+    """None: not said."""
 
 
 class Devices:
@@ -59,6 +62,7 @@ class Devices:
             "shed": heartbeat.shed,
             "seeing": heartbeat.seeing,
             "troubles": "\n".join(" ".join(trouble.split()) for trouble in heartbeat.troubles),
+            "camera": msgspec.json.encode(heartbeat.camera).decode() if heartbeat.camera else "",
         }
         with self._database.write() as connection:
             if not connection.execute(update(health).where(health.c.device == device).values(**said)).rowcount:
@@ -114,4 +118,5 @@ def _health(row: Any) -> DeviceHealth:
         waiting=row.waiting or 0,
         shed=row.shed or 0,
         troubles=tuple(filter(None, (row.troubles or "").split("\n"))),
+        camera=msgspec.json.decode(row.camera, type=CameraHealth) if row.camera else None,
     )

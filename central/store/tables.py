@@ -72,6 +72,7 @@ def _fleet(metadata: MetaData) -> dict[str, Table]:
         Column("shed", BigInteger, nullable=False),
         Column("seeing", Boolean, nullable=False),
         Column("troubles", String(32 * 600), nullable=False),
+        Column("camera", String(4096), nullable=False),
     )
     return {"devices": devices, "device_health": health}
 

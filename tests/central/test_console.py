@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import httpx
+import msgspec
 import pytest
 
 from central.console.app import ConsoleSettings, make_app
@@ -19,7 +20,7 @@ from central.service import _Console
 from central.store.devices import DeviceHealth
 from central.store.state import StateDir
 from edge.wire import curve
-from edge.wire.messages import Heartbeat
+from edge.wire.messages import CameraHealth, Heartbeat
 from tests.central.stand_ins import NOON_MS, Desk, candidate, enrol, shot
 
 TOKEN = "t" * 43
@@ -313,7 +314,9 @@ def test_a_reader_from_another_store_begins_anew(served: Served, last_id: str) -
 def test_the_stream_tells_how_the_boxes_are(served: Served) -> None:
     store, now_ms = served.desk.store, served.desk.now_ms
     admit(store, "box-1", curve.make().public, served.desk.key.public, now_ms)
-    store.devices.heard("box-1", Heartbeat(now_ms, waiting=3, seeing=False, troubles=("no picture for 7 s",)), now_ms)
+    how = CameraHealth(condition="blind", reason="stale", frame_age_ms=7000)
+    store.devices.heard("box-1", Heartbeat(now_ms, waiting=3, troubles=("no picture for 7 s",), camera=how), now_ms)
+    camera = msgspec.to_builtins(how)
     with Stream(served) as events:
         health = until(events, "health")[-1][2]
     assert health["devices"] == [
@@ -324,6 +327,7 @@ def test_the_stream_tells_how_the_boxes_are(served: Served) -> None:
             "waiting": 3,
             "shed": 0,
             "troubles": ["no picture for 7 s"],
+            "camera": camera,
         }
     ]
 

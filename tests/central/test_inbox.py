@@ -14,7 +14,7 @@ from central.store.state import StateDir, Store, open_store
 from edge.errors import IntegrityError, WorldError
 from edge.wire import curve
 from edge.wire.conversation import Arrival
-from edge.wire.messages import Event, Heartbeat, Tally
+from edge.wire.messages import CameraHealth, Event, Heartbeat, Tally
 from edge.wire.sealing import make_or_load
 from tests.central.stand_ins import NOON_MS, Desk, arrival, candidate, enrol
 
@@ -137,6 +137,10 @@ def test_the_newest_heartbeat_is_kept(store: Store) -> None:
         7,
         ("no camera",),
     )
+    assert health.camera is None
+    camera = CameraHealth(condition="blind", reason="refused", reconnects=3, clock_ahead_ms=-4)
+    store.devices.heard("box-1", Heartbeat(NOON_MS, camera=camera), NOON_MS + 9)
+    assert [health.camera for health in store.devices.health()] == [camera]
 
 
 # ------------------------------------------------------------------ the file
@@ -147,7 +151,7 @@ def test_a_database_of_another_schema_is_refused(store: Store, state: StateDir) 
     with store.database.write() as connection:
         connection.execute(update(meta).where(meta.c.name == "schema").values(value="99"))
     store.close()
-    with pytest.raises(IntegrityError, match="has schema 99, this program knows 1"):
+    with pytest.raises(IntegrityError, match="has schema 99, this program knows 2"):
         open_store(state)
 
 

@@ -230,7 +230,8 @@ function boxWords(box) {
   const waiting = box.waiting ? ` · ${box.waiting} waiting` : "";
   const shed = box.shed ? ` · ${box.shed} shed` : "";
   const trouble = box.troubles.length ? ` · ${box.troubles[0]}` : "";
-  const state = { seeing: "seeing", blind: "BLIND", silent: `SILENT for ${age(box.heard_ago_ms)}`, never: "not heard yet" }[box.state];
+  const rate = box.camera ? ` ${Math.round(box.camera.rate_fps)} pictures a second` : "";
+  const state = { seeing: `seeing${rate}`, blind: "BLIND", silent: `SILENT for ${age(box.heard_ago_ms)}`, never: "not heard yet" }[box.state];
   return document.createTextNode(` ${state ?? box.state}${trouble}${waiting}${shed}`);
 }
 
