@@ -131,19 +131,22 @@ class Stream:
         for packet in self._packets():
             arrived_at, arrived_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             stale = self._advance(packet, waited_s=arrived_at - asked_at)
-            if self._assembler is None:
-                yield _Coded(packet, packet.is_keyframe, stale, arrived_at, arrived_ms)
-            elif packet.pts is not None:
+            now = (arrived_at, arrived_ms)
+            if self._assembler is not None and packet.pts is not None:
                 if stale:
                     self._stale_pts = packet.pts
-                # What is only known to be whole by this piece came with the one before.
-                came = {packet.pts: (arrived_at, arrived_ms)}
                 for unit in self._assembler.add(bytes(packet), packet.pts):
-                    stale = unit.pts == self._stale_pts
-                    yield _Coded(self._packet(unit), unit.key, stale, *came.get(unit.pts, before))
+                    # What is only known to be whole by this piece came with the one before.
+                    came = now if unit.pts == packet.pts else before
+                    yield _Coded(self._packet(unit), unit.key, unit.pts == self._stale_pts, *came)
                 if self._assembler.broke:
                     self._trust.broken()
-                before = (arrived_at, arrived_ms)
+                before = now
+            elif self._assembler is None or not packet.size:
+                # An empty packet is the end: the decoder lets go of the pictures that it still holds.
+                for unit in self._assembler.end() if self._assembler else []:
+                    yield _Coded(self._packet(unit), unit.key, unit.pts == self._stale_pts, *before)
+                yield _Coded(packet, packet.is_keyframe, stale, *now)
             asked_at = self._clock.monotonic_s()
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":

@@ -72,6 +72,10 @@ class Assembler:
             self._given = True
         return units
 
+    def end(self) -> list[Unit]:
+        """Return what no next piece can complete, at the end of the stream."""
+        return self._take()
+
     def _note(self, piece: bytes, *, begins: bool) -> None:
         if not begins:
             self._full = max(self._full, len(piece), self._first - _HEADER)

@@ -100,6 +100,8 @@ def test_h265_is_given_picture_by_picture() -> None:
     assert assembler.add(START + bytes((1 << 1, 1, 7)), 2) == [
         Unit(START + bytes((38, 1, 5)) + START + bytes((38, 1, 6)), 1, key=True)
     ]
+    assert assembler.end() == [Unit(START + bytes((1 << 1, 1, 7)), 2, key=False)]
+    assert assembler.end() == []
 
 
 def test_another_codec_is_grouped_by_its_times() -> None:
