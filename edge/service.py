@@ -24,6 +24,7 @@ from edge.faces.compare import Gallery
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.registry import ModelStore, Task, load_registry
+from edge.given import given
 from edge.link import Link, LinkReport
 from edge.notify import Notifier
 from edge.outbox import Outbox, WatchReport
@@ -67,18 +68,18 @@ class Home:
 
     @property
     def sealing_key(self) -> Path:
-        """Return the place of watch's key."""
-        return self.folder / "keys" / "seal.key"
+        """Return the place of watch's key: what systemd gave the service, else its own folder."""
+        return given("seal.key") or self.folder / "keys" / "seal.key"
 
     @property
     def curve_key(self) -> Path:
-        """Return the place of link's key."""
-        return self.folder / "keys" / "curve.key"
+        """Return the place of link's key, likewise."""
+        return given("curve.key") or self.folder / "keys" / "curve.key"
 
     @property
     def outbox(self) -> Path:
-        """Return the place of the one seam between the two processes."""
-        return self.folder / "outbox.db"
+        """Return the place of the one seam between the two processes, in a folder that a group may share."""
+        return self.folder / "outbox" / "outbox.db"
 
 
 def public_keys(config: Config) -> dict[str, str]:
