@@ -9,9 +9,7 @@ from edge.service import Home
 from edge.wire.sealing import make_or_load
 
 
-def test_a_key_that_systemd_gives_goes_before_its_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_that_systemd_gives_goes_before_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, folder = Home(tmp_path / "box"), tmp_path / "credentials"
     own = make_or_load(home.sealing_key)
     given = make_or_load(folder / "seal.key")
