@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_a_pushed_model_is_tried_before_it_runs(box: Box) -> None:
     wrong = model_files()
     golden = next(name for name in wrong if name.endswith(".npz"))
     with np.load(SHIPPED / Path(golden).name) as file:
-        arrays = {name: np.asarray(file[name]) for name in file.files}
+        arrays: dict[str, Any] = {name: np.asarray(file[name]) for name in file.files}
     arrays["input"] = 255 - arrays["input"]
     made = box.home / "wrong.npz"
     np.savez(made, **arrays)
