@@ -1,9 +1,12 @@
 """What boxes should run, as the centre keeps it."""
 
+import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from tuf.api.metadata import Metadata, Snapshot
 
 from central.cli import main
@@ -132,6 +135,16 @@ def test_a_state_is_the_same_word_in_any_order_and_another_for_any_change() -> N
     assert len({one, state_id({CONFIG: "b", WATCHLIST: "a"}), state_id({CONFIG: "a"}), state_id({})}) == 4
 
 
+@pytest.fixture
+def a_program() -> Iterator[None]:
+    """Let a program set up its log, and take it back: later tests log elsewhere."""
+    handlers = logging.root.handlers[:]
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("a_program")
 def test_the_operator_makes_and_renews_the_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["push", "root", "--out", str(tmp_path / "stick" / "root.pem"), "--state", str(tmp_path / "state")]
     assert main(command) == 0
