@@ -29,7 +29,7 @@ demo: $(STAMP) ## a street scene, a camera, a box, the centre: alerts as they co
 
 test: $(STAMP) ## the whole test suite, real processes included
 	@$(BIN)/sightline models pull --all --quiet --optional
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2
 
 check: format lint types contracts fast ## format, lint, types, contracts and the fast tests
 
@@ -46,7 +46,7 @@ contracts: $(STAMP)
 	@$(BIN)/lint-imports
 
 fast: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" -q
+	@$(BIN)/python -m pytest -n 2 -m "not slow" -q
 
 train-detector: $(RECIPE)/.installed ## train the shipped detector anew; FACES=DIR RUNS=DIR, hours on two cores
 	@OMP_NUM_THREADS=1 PYTHONPATH=. $(RECIPE)/bin/python -m models.training.detector --faces $(FACES) --out $(RUNS)/detector

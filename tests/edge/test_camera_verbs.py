@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 from zeroconf import ServiceInfo, Zeroconf
 
+from tests.edge.announcements import announcing_alone
 from tests.simulator.certificate import self_signed
 from tests.simulator.pattern import write_video
 from tests.simulator.vapix import READY, AxisCamera, running_axis
+
+__all__ = ["announcing_alone"]
 
 PASSWORD = "hunter2:/@"
 TIMEOUT_S = 60
@@ -244,7 +247,7 @@ def test_what_watches_a_camera_logs_no_password(axis: AxisCamera, tmp_path: Path
         assert each not in done.stdout + done.stderr
 
 
-@pytest.mark.xdist_group("announcements")
+@pytest.mark.usefixtures("announcing_alone")
 def test_a_camera_that_announces_itself_is_found_and_the_next_command_told() -> None:
     zeroconf = Zeroconf(interfaces=["127.0.0.1"])
     name = "AXIS P3265-LVE - B8A44F123456"
@@ -268,7 +271,7 @@ def test_a_camera_that_announces_itself_is_found_and_the_next_command_told() -> 
     assert json.loads(told.out)[0]["serial"] == "B8A44F123456"
 
 
-@pytest.mark.xdist_group("announcements")
+@pytest.mark.usefixtures("announcing_alone")
 def test_where_no_camera_is_found_it_says_what_to_do() -> None:
     for _ in range(10):  # what another program of this machine announces just now is none of this test's
         done = edge("camera", "discover", "--seconds", "0.3", "--interface", "127.0.0.1")

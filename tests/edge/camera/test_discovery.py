@@ -9,10 +9,11 @@ from zeroconf import ServiceInfo, Zeroconf
 
 from edge.camera.discovery import Neighbour, discover
 from edge.errors import OperatorError
+from tests.edge.announcements import announcing_alone
 
 LOOPBACK = "127.0.0.1"
-# One at a time, with those of test_camera_verbs.py: what one announces on loopback the others hear too.
-pytestmark = pytest.mark.xdist_group("announcements")
+pytestmark = pytest.mark.usefixtures("announcing_alone")
+__all__ = ["announcing_alone"]
 
 
 @contextlib.contextmanager
