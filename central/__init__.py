@@ -4,6 +4,7 @@
 
 switchboard.py, under intake.py, is the only importer of zmq; verify.py and sightings.py are pure; store/ is
 the database, enrolment.py and watchlists.py fill it and make each box's watchlist of it, fleet.py admits boxes.
+publishing/ keeps, signed, what each box should run.
 The centre knows the device only through `edge.faces` (the science) and `edge.wire` (the contract).
 The verbs that start a whole system (demo, replay) do so as processes, by rig.py.
 """

@@ -1,11 +1,13 @@
 """`sightline`: arguments, settings, one call, exit code."""
 
 import argparse
+import getpass
 import json
 import os
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +197,30 @@ def _keys(arguments: Arguments) -> int:
     return 0
 
 
+# ------------------------------------------------------------------ push
+
+
+def _push_arguments(parser: argparse.ArgumentParser) -> None:
+    does = parser.add_subparsers(dest="does", metavar="root", required=True)
+    root = does.add_parser("root", help="sign with the off-line key which key this centre pushes with")
+    root.add_argument("--out", required=True, type=Path, metavar="FILE", help="the off-line key; made if missing")
+    root.add_argument("--passphrase", action="store_true", help="ask for the passphrase of the off-line key")
+    _add_state(root)
+
+
+def _push(arguments: Arguments) -> int:
+    from central.publishing.ceremony import sign_root
+
+    state = _state(arguments)
+    state.prepare()
+    passphrase = getpass.getpass("passphrase of the off-line key: ").encode() if arguments.passphrase else None
+    online, now = state.push_keys / "online.pem", datetime.fromtimestamp(_now_ms() // 1000, UTC)
+    done = sign_root(state.push, arguments.out, online, passphrase, now=now)
+    print(f"root: {done.path}, version {done.version}, good until {done.expires:%Y-%m-%d}: provision boxes with it")
+    print(f"off-line key: {arguments.out} ({done.root_key[:16]}…); keep it away from this machine, in two places")
+    return 0
+
+
 # ------------------------------------------------------------------ all verbs
 
 VERBS = {
@@ -202,6 +228,7 @@ VERBS = {
     "enrol": Verb("put people on the watchlist, from photographs", _enrol_arguments, _enrol),
     "device": Verb("admit, revoke or list boxes", _device_arguments, _device),
     "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
+    "push": Verb("make the root of what is pushed to boxes", _push_arguments, _push),
     "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
     **MEASURING,
 }

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import WorldError
 from edge.line import Dialler, Line
+from edge.notify import Notifier
 from edge.outbox import Outbox, Outgoing, WatchReport
 from edge.wire import address, codec
 from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
@@ -119,8 +120,18 @@ class _Numbers:
 class Link:
     """One box's link; `run` it in a thread or a process of its own."""
 
-    def __init__(self, settings: LinkSettings, *, device: Id, software: str, key: CurveKey, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        device: Id,
+        software: str,
+        key: CurveKey,
+        outbox: Outbox,
+        systemd: Notifier | None = None,
+    ) -> None:
         self._outbox = outbox
+        self._systemd = systemd or Notifier({})
         self._dialler = Dialler(centre_key=checked_public(settings.centre_key), key=key)
         self._endpoints = [address.checked(endpoint, what="link.endpoints") for endpoint in settings.endpoints]
         self._talk = DeviceSide(
@@ -153,7 +164,9 @@ class Link:
         """
         with self._dialler:
             try:
+                self._systemd.ready()
                 while not stop.is_set():
+                    self._systemd.alive()
                     try:
                         if drain and self._drained():
                             break
@@ -161,6 +174,7 @@ class Link:
                     except WorldError as error:
                         self._stumble(error, stop)
             finally:
+                self._systemd.stopping()
                 self._hang_up()
                 with contextlib.suppress(WorldError):  # told above, or soon by whoever opens it next
                     self._outbox.tidy()
@@ -172,6 +186,7 @@ class Link:
         if not self._stumbles:
             _log.error("link.outbox_trouble", what=error.message, hint=error.hint)
         self._stumbles += 1
+        self._systemd.status(f"in trouble: {error}")
         self._handle(Lost(Parting.OUTBOX, error.message), _now())
         stop.wait(min(_STUMBLE_CAP_S, 0.25 * 2.0 ** min(self._stumbles, 16)))
 
@@ -322,6 +337,7 @@ class Link:
             waiting=self._outbox.count(),
             **vars(self._numbers),
         )
+        self._systemd.status("ended" if final else _in_words(report))
         if report == self._written and not final:
             return
         self._written = msgspec.structs.replace(report, at_ms=now.clock_ms)
@@ -348,6 +364,14 @@ class Link:
             waiting=self._outbox.count(),
             hint=_REMEDIES.get(why, "it is dialled again; meanwhile everything waits in the outbox"),
         )
+
+
+def _in_words(report: LinkReport) -> str:
+    """Say on one line how it goes."""
+    if report.connected:
+        return f"connected to {report.endpoint}; rows waiting: {report.waiting}"
+    why = f", {report.last_parting}" if report.last_parting else ""
+    return f"no centre yet at {report.endpoint}{why}; rows waiting: {report.waiting}"
 
 
 def _letter(row: Outgoing) -> Letter | None:

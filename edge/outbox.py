@@ -19,6 +19,7 @@ here, and is sealed.
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -141,8 +142,7 @@ class Outbox:
     def open(cls, path: Path, settings: OutboxSettings, *, free_bytes: Callable[[Path], int] | None = None) -> Self:
         """Open the outbox at `path`, making it if it is not there; `free_bytes` says how much room a disk has."""
         with _translated(path), contextlib.ExitStack() as undo:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
+            _make(path)
             # Autocommit: transactions are written out below, so that every one is BEGIN IMMEDIATE.
             database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             undo.callback(database.close)
@@ -302,6 +302,23 @@ class Outbox:
                 if self._db.in_transaction:  # some errors, a full disk among them, have rolled back already
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _make(path: Path) -> None:
+    """Make an empty file that its owner alone may use, and where a group shares the folder (set-group-ID), the group.
+
+    SQLite gives the log and the index beside it the same rights, whatever the umask is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    try:
+        if path.parent.stat().st_mode & stat.S_ISGID:
+            os.fchmod(descriptor, 0o660)
+    finally:
+        os.close(descriptor)
 
 
 def _statements(script: str) -> Iterator[str]:

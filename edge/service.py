@@ -24,7 +24,9 @@ from edge.faces.compare import Gallery
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.registry import ModelStore, Task, load_registry
+from edge.given import given
 from edge.link import Link, LinkReport
+from edge.notify import Notifier
 from edge.outbox import Outbox, WatchReport
 from edge.pipeline import Counts, Pipeline
 from edge.watchlist import Watchlist, open_watchlist
@@ -66,18 +68,18 @@ class Home:
 
     @property
     def sealing_key(self) -> Path:
-        """Return the place of watch's key."""
-        return self.folder / "keys" / "seal.key"
+        """Return the place of watch's key: what systemd gave the service, else its own folder."""
+        return given("seal.key") or self.folder / "keys" / "seal.key"
 
     @property
     def curve_key(self) -> Path:
-        """Return the place of link's key."""
-        return self.folder / "keys" / "curve.key"
+        """Return the place of link's key, likewise."""
+        return given("curve.key") or self.folder / "keys" / "curve.key"
 
     @property
     def outbox(self) -> Path:
-        """Return the place of the one seam between the two processes."""
-        return self.folder / "outbox.db"
+        """Return the place of the one seam between the two processes, in a folder that a group may share."""
+        return self.folder / "outbox" / "outbox.db"
 
 
 def public_keys(config: Config) -> dict[str, str]:
@@ -93,21 +95,23 @@ def public_keys(config: Config) -> dict[str, str]:
 def run_watch(config: Config, stop: threading.Event) -> Status:
     """See faces until told to stop or until the video ends."""
     home = Home(Path(config.device.state))
-    with Outbox.open(home.outbox, config.outbox) as outbox:
+    with Notifier() as systemd, Outbox.open(home.outbox, config.outbox) as outbox:
+        systemd.status("starting: loading models and watchlist")
         outbox.report("watch", msgspec.json.encode(Status(at_ms=_now_ms(), troubles=("starting",))))
-        return Watch(config, outbox, sealing.make_or_load(home.sealing_key)).run(stop)
+        return Watch(config, outbox, sealing.make_or_load(home.sealing_key), systemd).run(stop)
 
 
 def run_link(config: Config, stop: threading.Event, *, drain: bool) -> LinkReport:
     """Carry the outbox to the centre until told to stop, or until a replay's outbox is empty."""
     home = Home(Path(config.device.state))
-    with Outbox.open(home.outbox, config.outbox) as outbox:
+    with Notifier() as systemd, Outbox.open(home.outbox, config.outbox) as outbox:
         link = Link(
             config.link,
             device=config.device.id,
             software=f"sightline {version('sightline')}",
             key=curve.make_or_load(home.curve_key),
             outbox=outbox,
+            systemd=systemd,
         )
         return link.run(stop, drain=drain)
 
@@ -115,12 +119,13 @@ def run_link(config: Config, stop: threading.Event, *, drain: bool) -> LinkRepor
 class Watch:
     """The eyes of one box: camera, pipeline, dispatch, and the telling of how it goes."""
 
-    def __init__(self, config: Config, outbox: Outbox, key: sealing.SealingKey) -> None:
+    def __init__(self, config: Config, outbox: Outbox, key: sealing.SealingKey, systemd: Notifier) -> None:
         registry, store = load_registry(), ModelStore.default()
         models = config.models
         embedder = open_embedder(registry.wanted(models.embedder, Task.EMBED, store), store, models.runtime)
         self._config = config
         self._outbox = outbox
+        self._systemd = systemd
         self._watchlist: Watchlist = open_watchlist(
             config.watchlist,
             key,
@@ -160,7 +165,11 @@ class Watch:
         started_s: float | None = None
         try:
             with feed:
+                self._systemd.ready()
                 while not stop.is_set() and not feed.ended:
+                    # Here and not in a thread of its own: a model that hangs must starve the watchdog. A blind
+                    # camera does not, since `next` comes back without a frame; the feed judges that.
+                    self._systemd.alive()
                     frame = feed.next(FRAME_WAIT_S)
                     started_s = started_s or time.monotonic()
                     if frame is not None:
@@ -171,6 +180,7 @@ class Watch:
                     if every_tally():
                         self._send_tally(feed)
         finally:
+            self._systemd.stopping()
             self._pipeline.end()
             self._send_tally(feed)
             self._save_the_last()
@@ -226,6 +236,7 @@ class Watch:
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),
         )
+        self._systemd.status("ended" if ended else _in_words(state, troubles))
         try:
             self._outbox.report("watch", msgspec.json.encode(self._status))
         except SightlineError as error:
@@ -275,6 +286,12 @@ def _camera_troubles(camera: str, state: CameraState) -> Iterator[str]:
             f"the clock of camera {camera} is {state.clock_ahead_s:+.0f} s off this box's, so its pictures are dated "
             "by their arrival; set it from the time server that this box uses"
         )
+
+
+def _in_words(state: CameraState, troubles: tuple[str, ...]) -> str:
+    """Say on one line whether the camera is seen, and what is wrong."""
+    sees = f"seeing, {state.rate_fps:.0f} pictures a second" if state.seeing else state.condition.value
+    return "; ".join([sees, *troubles])
 
 
 class _Tallying:

@@ -38,6 +38,16 @@ class StateDir:
         return self.folder / "keys" / "storage.key"
 
     @property
+    def push(self) -> Path:
+        """Return the folder of what boxes should run: the repository."""
+        return self.folder / "push"
+
+    @property
+    def push_keys(self) -> Path:
+        """Return the folder of the on-line keys that sign it."""
+        return self.folder / "keys" / "push"
+
+    @property
     def console_token(self) -> Path:
         """Return the path of the console's token."""
         return self.folder / "console.token"

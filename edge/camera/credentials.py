@@ -5,11 +5,11 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge import given
 from edge.errors import OperatorError
 
 # From `LoadCredential=NAME:FILE` in the service's unit: systemd puts a copy where this service alone can read it.
 SYSTEMD = "credential:"
-_FOLDER = "CREDENTIALS_DIRECTORY"
 _MAX_CHARACTERS = 1024
 
 
@@ -47,7 +47,7 @@ def _place(where: str) -> Path:
     if not where.startswith(SYSTEMD):
         return Path(where).expanduser()
     name = where.removeprefix(SYSTEMD)
-    folder = os.environ.get(_FOLDER)
+    folder = given.folder()
     if folder is None:
         raise OperatorError(
             f"there is no {where}: this process was given no credentials by systemd",
@@ -55,4 +55,4 @@ def _place(where: str) -> Path:
         )
     if not name or name in {".", ".."} or "/" in name:
         raise OperatorError(f"{where} names no credential", hint=f"write {SYSTEMD}NAME, as in the unit")
-    return Path(folder) / name
+    return folder / name

@@ -8,12 +8,14 @@ The sealing key pair is not the CURVE pair of the link: `edge watch` holds this 
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey, SealedBox
 
+from edge import given
 from edge.errors import IntegrityError, OperatorError, WorldError
 
 KEY_BYTES = 32
@@ -77,7 +79,8 @@ def read_secret(path: Path, size: int) -> bytes:
         secret = path.read_bytes()
     except OSError as error:
         raise WorldError(f"cannot read the key file {path}: {error.strerror}") from error
-    if mode & 0o077:
+    # What systemd gives may bear the service's right in an access list, which shows in the group's bits.
+    if mode & (stat.S_IRWXO if path.parent == given.folder() else stat.S_IRWXG | stat.S_IRWXO):
         raise IntegrityError(f"the key file {path} can be read by others", hint=f"chmod 600 {path}")
     if len(secret) != size:
         raise IntegrityError(f"the key file {path} has {len(secret)} bytes rather than {size}")

@@ -329,3 +329,23 @@ def test_a_put_leaves_the_last_of_the_disk_to_deletions(tmp_path: Path) -> None:
         free = 64 * 1024 * 1024
         outbox.put(Outgoing(id="second", kind="event", header=b"h", payload=b"p"))
         assert [row.id for row in outbox.waiting(10)] == ["second"]
+
+
+# ------------------------------------------------------------------ shared by two users
+
+
+@pytest.mark.parametrize(("folder_mode", "rights"), [(0o2770, 0o660), (0o770, 0o600)])
+def test_a_folder_that_a_group_shares_shares_its_outbox_and_the_log_beside_it(
+    tmp_path: Path, folder_mode: int, rights: int
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    before = os.umask(0o077)
+    try:
+        with Outbox.open(folder / "outbox.db", SETTINGS) as outbox:
+            outbox.put(a_row("one"))
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("outbox.db", "outbox.db-wal", "outbox.db-shm"), rights)

@@ -18,7 +18,7 @@ def test_a_camera_that_goes_away_is_told_on_the_box_and_at_the_centre(rig: Rig, 
         rig.make_box({"source": camera.rtsp_url, "retry_cap_s": 0.5})
         rig.start_watch()
         rig.start_link(drain=False)
-        until((rig.home / "box" / "outbox.db").exists)
+        until((rig.home / "box" / "outbox" / "outbox.db").exists)
 
         def at_the_centre(*words: str) -> bool:
             told = str(rig.ask("/api/health"))

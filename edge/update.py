@@ -1,0 +1,140 @@
+"""From what is announced to what runs: bring beside, verify, check, switch; or keep what runs and say why not.
+
+Only watch can open a watchlist, so that is checked where its key is: link checks the rest before the switch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.config import Config, load_config
+from edge.errors import IntegrityError, SightlineError
+from edge.faces.registry import ModelStore, Registry, Task, load_registry
+from edge.faces.runtime import open_session
+from edge.state.places import Places
+from edge.state.trust import Announced, Look, PushError, Reason, Trust, word_for
+from edge.watchlist import WatchlistSettings, open_watchlist
+from edge.wire.push import CONFIG, MAX_MODEL_FILES, MODEL_FOLDER, MODELS, WATCHLIST
+from edge.wire.sealing import SealingKey
+
+Check = Callable[[Path], None]
+"""Raises what is wrong with a state, given its folder."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of looking for a new state."""
+
+    runs: str
+    """The state that runs now; empty where none was ever pushed."""
+    changed: bool = False
+    refused: str = ""
+    """Why what is announced does not run; empty where it does."""
+
+
+def update(trust: Trust, places: Places, checks: tuple[Check, ...]) -> Outcome:
+    """Run what is announced, if it is verified and passes every check; else what ran before goes on."""
+    current = places.current
+    runs = current.name if current else ""
+    try:
+        with trust.look() as look:
+            stage = places.stage()
+            files = _announced(look, stage, current)
+            if not files:
+                raise PushError(Reason.MISSING, "nothing is published for this box")
+            word = word_for(files)
+            if word == runs:
+                return Outcome(runs)
+            for name in files:
+                if not (stage / name).exists():
+                    look.bring(name, stage, held=current)
+            look.tidy()
+        for check in checks:
+            check(stage)
+    except SightlineError as error:
+        return Outcome(runs, refused=str(error))
+    places.switch(word)
+    return Outcome(word, changed=True)
+
+
+def _announced(look: Look, stage: Path, current: Path | None) -> dict[str, Announced]:
+    """Return all files of the state; the list of models is brought at once, since it names their files."""
+    files = {name: found for name in (CONFIG, WATCHLIST, MODELS) if (found := look.announced(name))}
+    if MODELS not in files:
+        return files
+    look.bring(MODELS, stage, held=current)
+    cards = _registry(stage).models.values()
+    names = sorted({name for card in cards for name in (card.file, card.golden) if name})
+    if len(names) > MAX_MODEL_FILES:
+        raise PushError(Reason.OVERSIZE, f"{len(names)} model files, at most {MAX_MODEL_FILES}")
+    for name in names:
+        found = look.announced(f"{MODEL_FOLDER}{name}")
+        if found is None:
+            raise PushError(Reason.MISSING, f"model file {name}")
+        files[found.name] = found
+    return files
+
+
+def check_config(device: str, centre: str) -> Check:
+    """Return the check that a configuration parses and is for this box and its centre (a sealing key)."""
+
+    def check(folder: Path) -> None:
+        config = load_config(folder / CONFIG)
+        if config.device.id != device:
+            raise IntegrityError(f"the pushed configuration is for device {config.device.id}, this is {device}")
+        if config.centre.sealing_key != centre:
+            raise IntegrityError(
+                "the pushed configuration names another centre", hint="a box changes its centre by provisioning"
+            )
+
+    return check
+
+
+def check_models(folder: Path) -> None:
+    """Load every pushed model, which verifies its file and tries it with its golden pictures."""
+    if not (folder / MODELS).exists():
+        return
+    runtime = load_config(folder / CONFIG).models.runtime
+    store = model_store(folder)
+    for card in _registry(folder).models.values():
+        if not card.golden:
+            raise IntegrityError(f"the pushed model {card.name} has no golden file", hint="push it with one")
+        open_session(card, store, runtime)
+
+
+def check_watchlist(key: SealingKey, now_ms: Callable[[], int]) -> Check:
+    """Return the check that a watchlist opens, holds, and is for the model that would run."""
+
+    def check(folder: Path) -> None:
+        if not (folder / WATCHLIST).exists():
+            return
+        config = load_config(folder / CONFIG)
+        open_watchlist(
+            WatchlistSettings(file=str(folder / WATCHLIST)),
+            key,
+            author=config.centre.sealing_key,
+            device=config.device.id,
+            model_sha256=_embedder(config, folder),
+            now_ms=now_ms(),
+        )
+
+    return check
+
+
+def model_store(folder: Path) -> ModelStore:
+    """Return the store of the models that a state brings."""
+    return ModelStore(folder / MODEL_FOLDER, shipped=folder / MODEL_FOLDER)
+
+
+def _embedder(config: Config, folder: Path) -> str:
+    """Return the identity of the templates that would be made: of a pushed model, else of one that is here."""
+    name = config.models.embedder
+    if (folder / MODELS).exists():
+        pushed = _registry(folder)
+        if name in pushed.models or (not name and Task.EMBED in pushed.defaults):
+            return pushed.wanted(name, Task.EMBED, model_store(folder)).template_identity
+    return load_registry().wanted(name, Task.EMBED, ModelStore.default()).template_identity
+
+
+def _registry(folder: Path) -> Registry:
+    return load_registry(folder / MODELS)
