@@ -51,7 +51,8 @@ def _place(where: str) -> Path:
     if folder is None:
         raise OperatorError(
             f"there is no {where}: this process was given no credentials by systemd",
-            hint=f"put LoadCredential={name}:/etc/sightline/{name} into its unit",
+            hint=f"put LoadCredential={name}:/etc/sightline/{name} into its unit; started by hand, name the file "
+            "itself as camera.credentials_file",
         )
     if not name or name in {".", ".."} or "/" in name:
         raise OperatorError(f"{where} names no credential", hint=f"write {SYSTEMD}NAME, as in the unit")

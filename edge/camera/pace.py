@@ -14,7 +14,7 @@ class Pace:
     """The rhythm of one connection; `held_back` once a packet, in order of coming."""
 
     def __init__(self, read_timeout_s: float, *, parsed: bool) -> None:
-        """Begin; `parsed` where a picture is known to be whole only when the next begins, as in RTSP."""
+        """Begin; `parsed` where a picture is known to be whole only when the next begins: RTSP by a parser."""
         self._stale_s = min(_STALE_S, read_timeout_s / 2)
         self._parsed = parsed
         self._period_s = _FIRST_PERIOD_S

@@ -197,7 +197,9 @@ class Stream:
 
     def _raise_if_hopeless(self, coded: "_Coded") -> None:
         """Count what gave no good picture, and give up where there has been too much of it."""
-        self._keyed = self._keyed or coded.key
+        if coded.key and not self._keyed:
+            # What came before could not be decoded, however long it was; the count begins here.
+            self._bad, self._good_at, self._keyed = 0, coded.arrived_at, True
         self._bad += 1
         late = self._bad >= _BAD and coded.arrived_at - self._good_at > self._read_timeout_s
         if self._bad >= _KEYLESS or (self._keyed and (late or self._bad >= _HOPELESS)):

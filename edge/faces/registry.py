@@ -20,6 +20,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from edge import durable
 from edge.errors import IntegrityError, OperatorError, WorldError
 from edge.written import read
 
@@ -208,7 +209,7 @@ class ModelStore:
                 os.fsync(file.fileno())
             verify(part, card, origin=origin)
             part.replace(target)
-            _settle(self.folder)
+            durable.settle(self.folder)
         except OSError as error:
             raise WorldError(
                 f"cannot store model {card.name} in {self.folder}: {error.strerror}",
@@ -250,7 +251,7 @@ def register_local(card: ModelCard, store: ModelStore) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _settle(store.folder)
+        durable.settle(store.folder)
     except OSError as error:
         raise WorldError(f"cannot write {path}: {error.strerror}") from error
     finally:
@@ -299,15 +300,6 @@ def _chunks(source: Path) -> Iterator[bytes]:
     with source.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
-
-
-def _settle(folder: Path) -> None:
-    """Make a rename in a folder last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _beside_registry(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Messages to frames and back: one msgpack header frame and, for an event, one raw payload frame.
+"""Messages to frames and back: one msgpack header frame and, for an event or a piece, one raw payload frame.
 
 What comes in is a stranger's until it has passed here. Sizes are checked before anything is decoded, and
 the decoder allocates by what is there, never by what a length field claims.
@@ -14,6 +14,7 @@ from edge.errors import PeerError
 from edge.wire.messages import (
     MAX_HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
+    Chunk,
     Event,
     FromCentre,
     FromDevice,
@@ -51,8 +52,8 @@ def encode(message: FromDevice | FromCentre, payload: bytes = b"") -> list[bytes
         raise ValueError(f"a header of {len(header)} bytes, at most {MAX_HEADER_BYTES} are allowed")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a payload of {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are allowed")
-    if isinstance(message, Event) != bool(payload):
-        raise ValueError(f"an event has a payload and nothing else has one: {type(message).__name__}")
+    if not _belongs(message, payload):
+        raise ValueError(f"{type(message).__name__} with {len(payload)} bytes of payload")
     return [header, payload] if payload else [header]
 
 
@@ -78,6 +79,11 @@ def _decode(decoder: msgspec.msgpack.Decoder[Spoken_co], frames: Sequence[bytes]
         # msgspec's errors are ValueErrors; so is bad UTF-8. Fields we do not know are skipped, however deep.
         detail = ascii(str(error))[1:-1][:_DETAIL_CHARACTERS]
         raise Garbled(Reason.GARBAGE, f"not a message: {detail}") from error
-    if isinstance(message, Event) != bool(payload):
+    if not _belongs(message, payload):
         raise Garbled(Reason.GARBAGE, f"{type(message).__name__} with {len(payload)} bytes of payload")
     return Said(message, payload)
+
+
+def _belongs(message: FromDevice | FromCentre, payload: bytes) -> bool:
+    """Say whether the payload is one for this message: an event has one, a piece may, nothing else has."""
+    return isinstance(message, Chunk) or isinstance(message, Event) == bool(payload)

@@ -21,6 +21,8 @@ OVERHEAD_BYTES = 64
 # \Z, not $: a dollar also matches before a last line feed, and an id goes into logs and file names.
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._:-]+\Z")]
 Text = Annotated[str, Meta(max_length=512)]
+Path = Annotated[str, Meta(min_length=1, max_length=512, pattern=r"\A[A-Za-z0-9._:%/-]+\Z")]
+"""Of a published file, below the repository; which a box may have is the centre's to say."""
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 # Bounded so that no honest reader can be made to overflow: a database's 64 bits, a calendar's year 9999.
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -140,6 +142,36 @@ class CameraHealth(Struct, frozen=True, kw_only=True):
     """The camera's clock less the box's; None where unknown."""
 
 
+class Phase(Enum):
+    """What a box does about what it should run."""
+
+    STEADY = "steady"
+    """It runs what it was told, or was told nothing."""
+    BRINGING = "bringing"
+    """It brings and checks another state."""
+    TRYING = "trying"
+    """It runs another state, and watches whether it is well."""
+    REFUSED = "refused"
+    """It does not run what it should, and says why."""
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Phase":  # noqa: ARG003  # the hook's own signature
+        return cls.UNKNOWN
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """Which pushed state a box runs, and why not another."""
+
+    state: Text = ""
+    """The word of the state that runs (push.py); empty: none was ever pushed."""
+    phase: Phase = Phase.STEADY
+    about: Text = ""
+    """The word of the state that is brought, tried or refused; empty where steady."""
+    refused: Text = ""
+    """Why `about` does not run; empty unless refused."""
+
+
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     """Says that the box is alive, what waits in its outbox and what ails it."""
 
@@ -153,6 +185,27 @@ class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     troubles: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
     camera: CameraHealth | None = None
     """None where watch has not said it."""
+    applied: Applied | None = None
+    """None from a box that knows nothing of pushed states."""
+
+
+class Fetch(Struct, frozen=True, tag="fetch"):
+    """Asks for a piece of a published file: the bytes from `offset` on, at most `push.CHUNK_BYTES`."""
+
+    path: Path
+    offset: Count
+
+
+class Announce(Struct, frozen=True, tag="announce"):
+    """Tells the keys that a box made for itself, on a connection that its one-time token opened."""
+
+    device: Id
+    software: Text
+    curve: Annotated[str, Meta(min_length=40, max_length=40)]
+    """Public CURVE key, z85."""
+    seal: Digest
+    """Public sealing key, 64 hex digits."""
+    protocol: int = PROTOCOL
 
 
 # ------------------------------------------------------------------ centre to device
@@ -163,6 +216,8 @@ class Welcome(Struct, frozen=True, tag="welcome"):
 
     clock_ms: Moment
     protocol: int = PROTOCOL
+    desired: Text = ""
+    """The word of the state that the box should run; empty: nothing is published for it."""
 
 
 class Ack(Struct, frozen=True, tag="ack"):
@@ -174,6 +229,26 @@ class Ack(Struct, frozen=True, tag="ack"):
 class Pulse(Struct, frozen=True, tag="pulse"):
     """Answers a heartbeat."""
 
+    clock_ms: Moment
+    desired: Text = ""
+    """As in the welcome."""
+
+
+class Chunk(Struct, frozen=True, tag="chunk"):
+    """Answers a fetch; the payload frame beside it is the piece, absent where the piece is empty."""
+
+    path: Path
+    offset: Count
+    eof: bool = False
+    """Whether the piece is the file's last."""
+    missing: bool = False
+    """Whether there is no such file for this box."""
+
+
+class Announced(Struct, frozen=True, tag="announced"):
+    """Answers an announcement: the keys are known; until somebody admits the box it may say nothing else."""
+
+    admitted: bool
     clock_ms: Moment
 
 
@@ -201,5 +276,5 @@ class Refused(Struct, frozen=True, tag="refused"):
     subject: Annotated[str, Meta(max_length=64)] = ""
 
 
-FromDevice = Hello | Event | Tally | Heartbeat
-FromCentre = Welcome | Ack | Pulse | Refused
+FromDevice = Hello | Event | Tally | Heartbeat | Fetch | Announce
+FromCentre = Welcome | Ack | Pulse | Refused | Chunk | Announced

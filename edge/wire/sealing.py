@@ -15,7 +15,7 @@ from pathlib import Path
 from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey, SealedBox
 
-from edge import given
+from edge import durable, given
 from edge.errors import IntegrityError, OperatorError, WorldError
 
 KEY_BYTES = 32
@@ -58,18 +58,9 @@ def write_secret(path: Path, secret: bytes) -> None:
             return
         finally:
             part.unlink()
-        _sync(path.parent)
+        durable.settle(path.parent)
     except OSError as error:
         raise WorldError(f"cannot write the key file {path}: {error.strerror}") from error
-
-
-def _sync(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_secret(path: Path, size: int) -> bytes:

@@ -11,12 +11,18 @@ from edge.wire.messages import (
     MAX_IDS,
     MAX_PAYLOAD_BYTES,
     Ack,
+    Announce,
+    Announced,
+    Applied,
     CameraHealth,
+    Chunk,
     Event,
+    Fetch,
     FromCentre,
     FromDevice,
     Heartbeat,
     Hello,
+    Phase,
     Pulse,
     Reason,
     Refused,
@@ -32,12 +38,18 @@ FROM_DEVICE: list[tuple[FromDevice, bytes]] = [
     (Tally("t1", "door", 1, 2, 3, 4, 5, 6, 7, 8), b""),
     (Heartbeat(17, 3, 1, seeing=True, troubles=("no camera",)), b""),
     (Heartbeat(17, camera=CameraHealth(condition="blind", reason="timeout", frame_age_ms=7000, reconnects=2)), b""),
+    (Heartbeat(17, applied=Applied(state="ab", phase=Phase.REFUSED, about="cd", refused="no room")), b""),
+    (Fetch("metadata/1.box-gate%3A1.json", 262144), b""),
+    (Announce("box-1", "0.1.0", "k" * 40, "a" * 64), b""),
 ]
-FROM_CENTRE: list[FromCentre] = [
-    Welcome(17),
-    Ack(("e1", "t1")),
-    Pulse(17),
-    Refused(Reason.OVERSIZE, "too big", "e1"),
+FROM_CENTRE: list[tuple[FromCentre, bytes]] = [
+    (Welcome(17, desired="ab"), b""),
+    (Ack(("e1", "t1")), b""),
+    (Pulse(17), b""),
+    (Refused(Reason.OVERSIZE, "too big", "e1"), b""),
+    (Chunk("targets/box-1/config.yaml", 0, eof=True), b"device:"),
+    (Chunk("targets/box-1/config.yaml", 0, missing=True), b""),
+    (Announced(admitted=False, clock_ms=17), b""),
 ]
 
 
@@ -46,9 +58,9 @@ def test_what_a_box_says_the_centre_reads(message: FromDevice, payload: bytes) -
     assert decode_from_device(encode(message, payload)) == Said(message, payload)
 
 
-@pytest.mark.parametrize("message", FROM_CENTRE)
-def test_what_the_centre_says_a_box_reads(message: FromCentre) -> None:
-    assert decode_from_centre(encode(message)) == Said(message)
+@pytest.mark.parametrize(("message", "payload"), FROM_CENTRE)
+def test_what_the_centre_says_a_box_reads(message: FromCentre, payload: bytes) -> None:
+    assert decode_from_centre(encode(message, payload)) == Said(message, payload)
 
 
 @pytest.mark.parametrize(("message", "payload"), FROM_DEVICE)
