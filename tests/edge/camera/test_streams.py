@@ -59,6 +59,22 @@ def trouble_opening(source: str, **options: object) -> CameraError:
     return trouble.value
 
 
+@pytest.mark.slow
+def test_a_stream_joined_in_the_middle_of_a_long_group_of_pictures_is_waited_for(tmp_path: Path) -> None:
+    """The key picture comes later than a read may take, and the decoder holds back the first pictures after it."""
+    longs = write_video(tmp_path / "long.mp4", frames=250, key_every=100, bf="3", refs="4")
+    with running(longs) as camera:
+        patient = impatient(camera.rtsp_url, read_timeout_s=1.6, blind_after_s=4.0)
+        with Feed(patient) as first:
+            take_until(first, lambda: first.state().seeing)
+            time.sleep(0.7)
+        with Feed(patient) as feed:
+            frames = [next_frame(feed) for _ in range(20)]
+            state = feed.state()
+    assert 100 <= number_of(frames[0].image) < 115
+    assert state.reconnects == 0
+
+
 def test_an_rtsp_camera_gives_each_frame_with_the_time_of_its_own_clock(video: Path) -> None:
     with running(video, clock_ahead_s=-0.15) as camera, Feed(settings(camera.rtsp_url)) as feed:
         frames = [next_frame(feed) for _ in range(40)]
