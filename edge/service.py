@@ -6,6 +6,7 @@ This is where clocks are read, threads and files are owned, and rooms are built 
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +21,21 @@ from edge.camera.state import CameraState
 from edge.config import Base, Config, load_config
 from edge.dispatch import Dispatch
 from edge.errors import SightlineError, WorldError
+from edge.examining import apart
 from edge.faces.compare import Gallery
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.registry import ModelStore, Task, load_registry
+from edge.fetching import LinkCarrier
 from edge.given import given
-from edge.link import Link, LinkReport
+from edge.link import Link
 from edge.notify import Notifier
 from edge.outbox import Outbox, WatchReport
 from edge.pipeline import Counts, Pipeline
+from edge.state.places import Places
+from edge.state.trust import Trust
+from edge.telling import LinkReport, said_by_watch
+from edge.updating import Updating
 from edge.watchlist import Watchlist, open_watchlist
 from edge.wire import curve, sealing
 from edge.wire.ids import new_id
@@ -140,7 +147,11 @@ def _awaited(home: Home, outbox: Outbox, systemd: Notifier, stop: threading.Even
 def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
     """Carry the outbox to the centre until told to stop, or until a replay's outbox is empty."""
     home = Home(Path(config.device.state))
-    with Notifier() as systemd, Outbox.open(home.outbox, config.outbox) as outbox:
+    with (
+        Notifier() as systemd,
+        Outbox.open(home.outbox, config.outbox) as outbox,
+        _updated(config, home, outbox) as (carrier, changes),
+    ):
         link = Link(
             config.link,
             device=config.device.id,
@@ -148,8 +159,35 @@ def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
             key=curve.make_or_load(home.curve_key),
             outbox=outbox,
             systemd=systemd,
+            carrier=carrier,
+            changes=changes,
         )
         return link.run(stop, drain=drain)
+
+
+@contextmanager
+def _updated(config: Base, home: Home, outbox: Outbox) -> Iterator[tuple[LinkCarrier | None, Updating | None]]:
+    """Have what the centre pushes brought about, where this box was given a root to believe it by."""
+    if not home.root.exists():
+        yield None, None
+        return
+    carrier, stop = LinkCarrier(), threading.Event()
+    updating = Updating(
+        config.update,
+        trust=Trust(home.pushed, home.root.read_bytes(), config.device.id, carrier),
+        places=Places(home.pushed),
+        checks=(apart(config, stop),),
+        watch=lambda: said_by_watch(outbox),
+        now_ms=_now_ms,
+    )
+    thread = threading.Thread(target=updating.run, args=(stop,), name="update", daemon=True)
+    thread.start()
+    try:
+        yield carrier, updating
+    finally:
+        stop.set()
+        carrier.close()
+        thread.join(LAST_TRY_S)
 
 
 class Watch:
