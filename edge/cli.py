@@ -123,15 +123,22 @@ def _keys(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from edge.config import load_base
     from edge.outbox import Outbox
+    from edge.running import current_word
     from edge.service import Home
 
     config = load_base(options.config)
-    path = Home(Path(config.device.state)).outbox
+    home = Home(Path(config.device.state))
+    path = home.outbox
     if not path.exists():
         raise OperatorError(f"there is no outbox {path} yet", hint="edge watch makes it when it starts")
     with Outbox.open(path, config.outbox) as outbox:
         reports = {name: json.loads(body) for name, body in outbox.reports().items()}
-        print(json.dumps({**reports, "waiting": outbox.count(), "shed": outbox.shed()}, indent=2))
+        print(
+            json.dumps(
+                {**reports, "state": current_word(home.pushed), "waiting": outbox.count(), "shed": outbox.shed()},
+                indent=2,
+            )
+        )
     return 0
 
 

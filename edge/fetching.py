@@ -34,9 +34,7 @@ class LinkCarrier:
         with self._news:
             if self._closed:
                 raise _cut()
-            self._waiting = self._question = Wanted(path, offset)
-            self._answer = None
-            os.eventfd_write(self.bell, 1)
+            self._ask(Wanted(path, offset))
             while self._pending():
                 left_s = until_s - time.monotonic()  # noqa: TID251 - a door's clock
                 if left_s <= 0:
@@ -74,6 +72,12 @@ class LinkCarrier:
             self._closed = True
             self._question = self._waiting = None
             self._news.notify_all()
+
+    def _ask(self, question: Wanted) -> None:
+        self._silence()
+        self._waiting = self._question = question
+        self._answer = None
+        os.eventfd_write(self.bell, 1)
 
     def _pending(self) -> bool:
         return self._waiting is not None

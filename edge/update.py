@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.config import Config, load_config
+from edge.config import load_config
 from edge.errors import IntegrityError, SightlineError, WorldError
-from edge.faces.registry import ModelStore, Registry, Task, load_registry
+from edge.faces.registry import Task
 from edge.faces.runtime import open_session
+from edge.running import chosen, model_store, pushed_registry
 from edge.state.notes import Refusal
 from edge.state.places import Places
 from edge.state.trust import Announced, Look, PushError, Reason, Trust, word_for
@@ -90,7 +91,7 @@ def _announced(look: Look, stage: Path, current: Path | None) -> dict[str, Annou
     if MODELS not in files:
         return files
     look.bring(MODELS, stage, held=current)
-    cards = _registry(stage).models.values()
+    cards = pushed_registry(stage).models.values()
     names = sorted({name for card in cards for name in (card.file, card.golden) if name})
     if len(names) > MAX_MODEL_FILES:
         raise PushError(Reason.OVERSIZE, f"{len(names)} model files, at most {MAX_MODEL_FILES}")
@@ -127,7 +128,7 @@ def check_models(folder: Path) -> None:
         return
     runtime = load_config(folder / CONFIG).models.runtime
     store = model_store(folder)
-    for card in _registry(folder).models.values():
+    for card in pushed_registry(folder).models.values():
         if not card.golden:
             raise IntegrityError(f"the pushed model {card.name} has no golden file", hint="push it with one")
         open_session(card, store, runtime)
@@ -145,27 +146,8 @@ def check_watchlist(key: SealingKey, now_ms: Callable[[], int]) -> Check:
             key,
             author=config.centre.sealing_key,
             device=config.device.id,
-            model_sha256=_embedder(config, folder),
+            model_sha256=chosen(config.models.embedder, Task.EMBED, folder).card.template_identity,
             now_ms=now_ms(),
         )
 
     return check
-
-
-def model_store(folder: Path) -> ModelStore:
-    """Return the store of the models that a state brings."""
-    return ModelStore(folder / MODEL_FOLDER, shipped=folder / MODEL_FOLDER)
-
-
-def _embedder(config: Config, folder: Path) -> str:
-    """Return the identity of the templates that would be made: of a pushed model, else of one that is here."""
-    name = config.models.embedder
-    if (folder / MODELS).exists():
-        pushed = _registry(folder)
-        if name in pushed.models or (not name and Task.EMBED in pushed.defaults):
-            return pushed.wanted(name, Task.EMBED, model_store(folder)).template_identity
-    return load_registry().wanted(name, Task.EMBED, ModelStore.default()).template_identity
-
-
-def _registry(folder: Path) -> Registry:
-    return load_registry(folder / MODELS)
