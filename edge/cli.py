@@ -12,6 +12,8 @@ from edge.errors import OperatorError
 
 Verb = Callable[[argparse.Namespace], int]
 MAX_SECONDS = 600.0
+STATE = Path("/var/lib/sightline")
+BY_HAND, PROVISIONED = Path("/etc/sightline/edge.yaml"), STATE / "provisioned.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,9 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         made = verbs.add_parser(name, help=text, description=text)
         made.set_defaults(verb=run)
         if config:
-            made.add_argument(
-                "--config", type=Path, default=Path("/etc/sightline/edge.yaml"), help="default: %(default)s"
-            )
+            made.add_argument("--config", type=Path, default=standard_place(), help="default: %(default)s")
         return made
 
     verb("watch", _watch, "see faces and put candidates into the outbox")
@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
     _add_camera(verb("camera", _probe, "find and try cameras", config=False))
     return parser
+
+
+def standard_place() -> Path:
+    """Return where this box's configuration is: what a person wrote, else what provisioning wrote."""
+    return PROVISIONED if PROVISIONED.exists() and not BY_HAND.exists() else BY_HAND
 
 
 def _add_camera(parser: argparse.ArgumentParser) -> None:
@@ -88,35 +93,35 @@ def seconds(text: str) -> float:
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from edge.config import load_config
+    from edge.config import load
     from edge.service import run_watch
 
-    run_watch(load_config(options.config), _stop_on_signals())
+    run_watch(load(options.config), _stop_on_signals())
     return 0
 
 
 def _link(options: argparse.Namespace) -> int:
-    from edge.config import load_config
+    from edge.config import load_base
     from edge.service import run_link
 
-    run_link(load_config(options.config), _stop_on_signals(), drain=options.drain)
+    run_link(load_base(options.config), _stop_on_signals(), drain=options.drain)
     return 0
 
 
 def _keys(options: argparse.Namespace) -> int:
-    from edge.config import load_config
+    from edge.config import load_base
     from edge.service import public_keys
 
-    print(json.dumps(public_keys(load_config(options.config))))
+    print(json.dumps(public_keys(load_base(options.config))))
     return 0
 
 
 def _status(options: argparse.Namespace) -> int:
-    from edge.config import load_config
+    from edge.config import load_base
     from edge.outbox import Outbox
     from edge.service import Home
 
-    config = load_config(options.config)
+    config = load_base(options.config)
     path = Home(Path(config.device.state)).outbox
     if not path.exists():
         raise OperatorError(f"there is no outbox {path} yet", hint="edge watch makes it when it starts")

@@ -1,4 +1,10 @@
-"""One typed tree from one YAML file: parsed once, unknown keys refused with the nearest known one."""
+"""One typed tree from one YAML file: parsed once, unknown keys refused with the nearest known one.
+
+A box that was only just provisioned knows a part of it, the `Base`: who it is and where its centre is. That is
+enough for link; watch waits for the rest, which the centre pushes. The file is /etc/sightline/edge.yaml, which a
+person wrote, or else /var/lib/sightline/provisioned.yaml, which `edge provision` wrote: on an image whose root is
+read-only there is only the latter.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +18,7 @@ from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
 from edge.watchlist import WatchlistSettings
 from edge.wire.messages import Id
-from edge.written import read
+from edge.written import keys, read
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,19 +48,35 @@ class DeviceSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How often the counts of what was seen go to the centre, seconds."""
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything a box is told."""
+class Base(Struct, frozen=True, kw_only=True):
+    """What a box must know before the centre can tell it the rest; in a whole configuration it is a part."""
 
     device: DeviceSettings
     centre: CentreSettings
-    camera: CameraSettings
-    watchlist: WatchlistSettings
     link: LinkSettings
-    models: ModelSettings = ModelSettings()
-    pipeline: PipelineSettings = PipelineSettings()
     outbox: OutboxSettings = OutboxSettings()
 
 
+class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a box is told."""
+
+    camera: CameraSettings
+    watchlist: WatchlistSettings
+    models: ModelSettings = ModelSettings()
+    pipeline: PipelineSettings = PipelineSettings()
+
+
 def load_config(path: Path) -> Config:
-    """Read and check a configuration file."""
+    """Read and check a whole configuration."""
     return read(path, Config, "the configuration")
+
+
+def load_base(path: Path) -> Base:
+    """Read who this box is, from a whole configuration or from one that says no more."""
+    return read(path, Base, "the configuration", known=Config)
+
+
+def load(path: Path) -> Config | Base:
+    """Read a whole configuration, or a base where the file says nothing of what watch needs."""
+    beyond = set(Config.__struct_fields__) - set(Base.__struct_fields__)
+    return load_config(path) if beyond & keys(path, "the configuration") else load_base(path)

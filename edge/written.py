@@ -16,12 +16,15 @@ from edge.errors import OperatorError
 Tree = TypeVar("Tree", bound=Struct)
 
 
-def read(path: Path, kind: type[Tree], what: str) -> Tree:
-    """Read `what` (the configuration, the settings, …) as a `kind`; an empty file is all defaults."""
+def read(path: Path, kind: type[Tree], what: str, *, known: type[Struct] | None = None) -> Tree:
+    """Read `what` (the configuration, the settings, …) as a `kind`; an empty file is all defaults.
+
+    Where the `kind` is a part of a larger tree, `known` is the whole: its other keys may be there and are left out.
+    """
     tree = _parse(path, what)
-    for where, key, known in _unknown_keys(tree, kind, ""):
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+    for where, key, others in _unknown_keys(tree, known or kind, ""):
+        near = difflib.get_close_matches(key, others, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(others))}"
         raise OperatorError(f"{what} {path}: unknown key {where}{key}", hint=hint)
     try:
         return msgspec.convert(tree, kind)
@@ -29,7 +32,12 @@ def read(path: Path, kind: type[Tree], what: str) -> Tree:
         raise OperatorError(f"{what} {path}: {error}", hint="correct this value") from error
 
 
-def _parse(path: Path, what: str) -> object:
+def keys(path: Path, what: str) -> set[str]:
+    """Return the keys at the top of a file."""
+    return {str(key) for key in _parse(path, what)}
+
+
+def _parse(path: Path, what: str) -> dict[object, object]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

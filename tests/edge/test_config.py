@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.config import load_config
+from edge.config import Base, Config, load, load_base, load_config
 from edge.errors import OperatorError
 
 GOOD = {
@@ -65,3 +65,31 @@ def test_a_file_that_is_missing_or_not_yaml_is_one_line(tmp_path: Path) -> None:
 def test_the_example_in_the_documentation_is_a_good_configuration() -> None:
     config = load_config(Path(__file__).resolve().parents[2] / "docs" / "edge.yaml")
     assert config.device.id == "gate-1"
+
+
+BASE = {key: GOOD[key] for key in ("device", "centre", "link")}
+
+
+def test_who_a_box_is_and_where_its_centre_is_are_enough_for_link(tmp_path: Path) -> None:
+    base = load(written(tmp_path, BASE))
+    assert type(base) is Base
+    assert (base.device.id, base.link.endpoints) == ("box-1", ("tcp://127.0.0.1:5810",))
+    assert isinstance(load(written(tmp_path, GOOD)), Config)
+
+
+def test_link_reads_its_part_of_a_whole_configuration(tmp_path: Path) -> None:
+    base = load_base(written(tmp_path, {**GOOD, "camera": {"id": "gate"}}))  # no source: watch's trouble
+    assert type(base) is Base
+    with pytest.raises(OperatorError, match=r"unknown key linc; did you mean link\?"):
+        load_base(written(tmp_path, {**GOOD, "linc": {}}))
+
+
+@pytest.mark.parametrize("missing", list(BASE))
+def test_a_base_that_lacks_a_part_is_refused(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(OperatorError, match=f"missing required field `{missing}`"):
+        load(written(tmp_path, {key: value for key, value in BASE.items() if key != missing}))
+
+
+def test_half_of_what_watch_needs_is_not_taken_for_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="missing required field `camera`"):
+        load(written(tmp_path, {**BASE, "watchlist": GOOD["watchlist"]}))

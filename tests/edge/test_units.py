@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import _parser
+from edge.cli import BY_HAND, PROVISIONED, STATE, _parser, standard_place
 from edge.config import load_config
 from edge.service import Home
 
@@ -67,7 +67,24 @@ def test_what_a_unit_starts_exists(name: str) -> None:
     _, *arguments = service(name)["ExecStart"][0].split()
     options = _parser().parse_args(arguments)
     assert f"sightline-{options.name}" == name
-    assert options.config == Path("/etc/sightline/edge.yaml")
+    conditions = [
+        line for line in (UNITS / f"{name}.service").read_text().splitlines() if line.startswith("Condition")
+    ]
+    assert conditions == [f"ConditionPathExists=|{path}" for path in (BY_HAND, PROVISIONED)]
+    assert options.config in {BY_HAND, PROVISIONED}
+
+
+def test_what_a_person_wrote_counts_before_what_provisioning_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand, provisioned = tmp_path / "edge.yaml", tmp_path / "provisioned.yaml"
+    monkeypatch.setattr("edge.cli.BY_HAND", by_hand)
+    monkeypatch.setattr("edge.cli.PROVISIONED", provisioned)
+    assert standard_place() == by_hand
+    provisioned.touch()
+    assert standard_place() == provisioned
+    by_hand.touch()
+    assert standard_place() == by_hand
 
 
 def test_the_paths_of_units_and_sample_are_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +96,13 @@ def test_the_paths_of_units_and_sample_are_the_programs(monkeypatch: pytest.Monk
     assert config.camera.credentials_file == "credential:camera"
     assert "camera:/etc/sightline/camera" in watch["LoadCredential"]
     assert Path(config.watchlist.file).parent == Path("/var/lib") / watch["StateDirectory"][0]
-    for one in (watch, link):
-        assert one["ReadWritePaths"] == [str(home.outbox.parent)]
+    assert watch["ReadWritePaths"] == [str(home.outbox.parent)]
+    assert link["ReadWritePaths"] == [f"{home.outbox.parent} {home.pushed}"]
+    assert Home(STATE).provisioned == PROVISIONED
     made = (UNITS / "tmpfiles.d" / "sightline.conf").read_text()
     assert f"d {home.outbox.parent} 2770 root sightline" in made
     assert f"d {home.sealing_key.parent} 0700 root root" in made
+    assert f"d {home.pushed} 2750 sightline-link sightline-watch" in made
 
 
 def test_link_reaches_nothing_of_watch() -> None:
