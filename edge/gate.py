@@ -67,19 +67,16 @@ def judge(permit: Permit | None, *, now_ms: int, camera: str, clock_doubt: str, 
     """Return whether people may be matched at `now_ms`, box clock; `clock_doubt` is empty where it is believed."""
     if permit is None:
         return Verdict.NO_WATCHLIST
-    if expelled:
-        return Verdict.EXPELLED
-    if clock_doubt:
-        return Verdict.CLOCK
-    if now_ms >= permit.deployment.until_ms:
-        return Verdict.AFTER
-    if now_ms >= permit.expires_at_ms:
-        return Verdict.EXPIRED
-    if permit.deployment.cameras and camera not in permit.deployment.cameras:
-        return Verdict.WRONG_CAMERA
-    if now_ms < permit.deployment.from_ms:
-        return Verdict.BEFORE
-    return Verdict.MATCHING
+    deployment = permit.deployment
+    closed = {
+        Verdict.EXPELLED: expelled,
+        Verdict.CLOCK: bool(clock_doubt),
+        Verdict.AFTER: now_ms >= deployment.until_ms,
+        Verdict.EXPIRED: now_ms >= permit.expires_at_ms,
+        Verdict.WRONG_CAMERA: bool(deployment.cameras) and camera not in deployment.cameras,
+        Verdict.BEFORE: now_ms < deployment.from_ms,
+    }
+    return next((verdict for verdict, holds in closed.items() if holds), Verdict.MATCHING)
 
 
 @dataclass(frozen=True, kw_only=True)

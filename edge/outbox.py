@@ -31,7 +31,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, SightlineError, WorldError
 from edge.wire.codec import encode
-from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally
+from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally, Text
 from edge.wire.turns import subject_of
 
 Kind = Literal["event", "tally"]
@@ -75,6 +75,18 @@ class OutboxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes of rows; the file itself grows to about a tenth more, and keeps its greatest size."""
 
 
+class Ended(Struct, frozen=True, kw_only=True):
+    """A watchlist that must not be on this box any more."""
+
+    watchlist: str
+    why: str
+    """The gate's word for it."""
+    at_ms: Count
+    """Box clock, when watch overwrote it in memory."""
+    state: Text = ""
+    """The pushed state that brought it, whose file is link's to destroy; empty for a file put there by hand."""
+
+
 class WatchReport(Struct, frozen=True, kw_only=True):
     """What `watch` leaves under the name "watch" for `link` to carry to the centre; unknown fields pass."""
 
@@ -84,6 +96,8 @@ class WatchReport(Struct, frozen=True, kw_only=True):
     """Whether the camera's newest frame is fresh."""
     troubles: tuple[str, ...] = ()
     camera: CameraHealth | None = None
+    watchlist_over: Ended | None = None
+    """The last watchlist that was destroyed; link destroys its file in what was pushed."""
     ended: bool = False
     """Whether `watch` has put its last row: the end of a replay. False from its very first report on."""
 

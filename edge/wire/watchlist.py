@@ -76,9 +76,7 @@ def decode(data: bytes) -> SealedWatchlist:
     try:
         found = msgspec.msgpack.decode(data, type=_Format).format
         if found != FORMAT:
-            raise IntegrityError(
-                f"the watchlist has format {found}, this program knows {FORMAT}: it must be sealed again"
-            )
+            raise IntegrityError(f"the watchlist has format {found}, this program knows {FORMAT}")
         watchlist = msgspec.msgpack.decode(data, type=SealedWatchlist)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise IntegrityError(f"not a watchlist: {error}") from error
