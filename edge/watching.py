@@ -15,17 +15,17 @@ from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.camera.frame import ClockSource, Frame
 from edge.camera.state import CameraState
-from edge.config import Config
 from edge.dispatch import Dispatch
 from edge.errors import SightlineError, WorldError
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
-from edge.faces.registry import ModelStore, Task, load_registry
+from edge.faces.registry import Task
 from edge.gate import Verdict
 from edge.guard import Guard
 from edge.notify import Notifier
 from edge.outbox import Outbox, WatchReport
 from edge.pipeline import Counts, Finding, Pipeline
+from edge.running import Running
 from edge.watchlist import read_watchlist
 from edge.wire import sealing
 from edge.wire.ids import new_id
@@ -66,16 +66,26 @@ class Status(WatchReport, frozen=True, kw_only=True):
 class Watch:
     """The eyes of one box: camera, pipeline, dispatch, and the telling of how it goes."""
 
-    def __init__(self, config: Config, outbox: Outbox, key: sealing.SealingKey, systemd: Notifier) -> None:
-        registry, store = load_registry(), ModelStore.default()
-        models = config.models
-        embedder = open_embedder(registry.wanted(models.embedder, Task.EMBED, store), store, models.runtime)
+    def __init__(
+        self,
+        running: Running,
+        outbox: Outbox,
+        key: sealing.SealingKey,
+        systemd: Notifier,
+        wanted: Callable[[], str] = str,
+    ) -> None:
+        config, models = running.config, running.config.models
+        detect, embed = running.model(Task.DETECT), running.model(Task.EMBED)
+        embedder = open_embedder(embed.card, embed.store, models.runtime)
         self._config = config
+        self._word = running.word
+        self._wanted = wanted
+        """Gives the word of the state that should run now; each run is of one."""
         self._outbox = outbox
         self._systemd = systemd
-        self._guard = _guard(config, key, embedder.model_sha256, outbox)
+        self._guard = _guard(running, key, embedder.model_sha256, outbox)
         self._pipeline = Pipeline(
-            open_detector(registry.wanted(models.detector, Task.DETECT, store), store, models.runtime),
+            open_detector(detect.card, detect.store, models.runtime),
             embedder,
             self._guard.gallery,
             embedder.candidate_threshold(config.pipeline.policy.candidate_threshold),
@@ -90,7 +100,8 @@ class Watch:
             centre_sealing_key=config.centre.sealing_key,
             model_sha256=embedder.model_sha256,
         )
-        self._status = Status()
+        self._status = Status(state=running.word)
+        self._outdated = False
         self._told = ""
         """What the log was last told about a report that could not be left."""
         self._tally = _Tallying(config.camera.id, _now_ms())
@@ -107,7 +118,7 @@ class Watch:
         try:
             with feed:
                 self._systemd.ready()
-                while not stop.is_set() and not feed.ended:
+                while not stop.is_set() and not feed.ended and not self._outdated:
                     # Here and not in a thread of its own: a model that hangs must starve the watchdog. A blind
                     # camera does not, since `next` comes back without a frame; the feed judges that.
                     self._systemd.alive()
@@ -119,6 +130,7 @@ class Watch:
                         self._look(frame)
                     if every_report():
                         self._report(feed, started_s)
+                        self._notice()
                     if every_tally():
                         self._send_tally(feed)
         finally:
@@ -126,9 +138,16 @@ class Watch:
             self._pipeline.end()
             self._send_tally(feed)
             self._save_the_last()
-            self._report(feed, started_s or time.monotonic(), ended=True)
+            self._report(feed, started_s or time.monotonic(), ended=not self._outdated)
         _log.info("watch.ended", frames=self._status.frames, candidates=self._status.candidates)
         return self._status
+
+    def _notice(self) -> None:
+        """End where another state should run: whoever keeps this program starts it again, with that."""
+        wanted = self._wanted()
+        if wanted != self._word:
+            _log.info("watch.another_state", runs=self._word, wanted=wanted)
+            self._outdated = True
 
     def _look(self, frame: Frame) -> None:
         if not self._status.first_captured_ms:
@@ -241,8 +260,10 @@ def _in_words(state: CameraState, verdict: Verdict, troubles: tuple[str, ...]) -
     return "; ".join([sees, *waits, *troubles])
 
 
-def _guard(config: Config, key: sealing.SealingKey, model_sha256: str, outbox: Outbox) -> Guard:
+def _guard(running: Running, key: sealing.SealingKey, model_sha256: str, outbox: Outbox) -> Guard:
     """Open the watchlist, where there is one, and set a guard over it."""
+    config = running.config
+    file = Path(config.watchlist.file)
     watchlist = read_watchlist(
         config.watchlist,
         key,
@@ -252,20 +273,14 @@ def _guard(config: Config, key: sealing.SealingKey, model_sha256: str, outbox: O
     )
     return Guard(
         watchlist,
-        Path(config.watchlist.file).resolve(),
+        file,
         outbox,
         config.gate,
         camera=config.camera.id,
-        state=_state_of(config),
+        state=running.word if file.parent == running.folder else "",
         built_ms=round(Path(__file__).stat().st_mtime * 1000),
         now=_now(),
     )
-
-
-def _state_of(config: Config) -> str:
-    """Return the pushed state that the watchlist belongs to; empty where it was put there by hand."""
-    file, states = Path(config.watchlist.file).resolve(), (Path(config.device.state) / "pushed" / "states").resolve()
-    return file.relative_to(states).parts[0] if file.is_relative_to(states) else ""
 
 
 def _times(finding: Finding, frame: Frame, taken_at_ms: int) -> list[int]:
