@@ -16,6 +16,7 @@ import structlog
 
 from edge.errors import SightlineError
 from edge.outbox import WatchReport
+from edge.state.ending import end_watchlist
 from edge.state.notes import Notes, OnTrial, Refusal
 from edge.state.places import Places
 from edge.state.trust import Trust
@@ -95,6 +96,7 @@ class Updating:
                 stop.wait(self._settings.retry_cap_s)
 
     def _turn(self, stop: threading.Event) -> None:
+        self._end_watchlist()
         note = self._notes.trial
         if note is not None:
             self._resume(note, stop)
@@ -188,6 +190,7 @@ class Updating:
         self._say(Phase.TRYING, about=note.word)
         trial = Trial(self._settings.trial, note.word, must_see=note.must_see, now_s=_now_s())
         while not stop.wait(self._settings.step_s):
+            self._end_watchlist()
             judged = trial.judge(self._condition(), _now_s())
             if judged.verdict is Verdict.CONFIRM:
                 self._notes.refusal = None
@@ -220,6 +223,12 @@ class Updating:
         )
 
     # ------------------------------------------------------------------ below
+
+    def _end_watchlist(self) -> None:
+        """Destroy what watch says is over; it cannot, since the folder is link's."""
+        over = self._watch().watchlist_over
+        if over is not None and end_watchlist(self._places, over.state):
+            _log.warning("update.watchlist_destroyed", watchlist=over.watchlist, why=over.why)
 
     def _runs(self) -> str:
         current = self._places.current
