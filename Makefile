@@ -9,7 +9,7 @@ RUNS   ?= $(HOME)/.cache/sightline/training
 RECIPE := $(VENV)-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install models demo test check format lint types contracts fast train-detector train-embedder clean
+.PHONY: help install models demo test torture check format lint types contracts fast train-detector train-embedder clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ demo: $(STAMP) ## a street scene, a camera, a box, the centre: alerts as they co
 test: $(STAMP) ## the whole test suite, real processes included
 	@$(BIN)/sightline models pull --all --quiet --optional
 	@$(BIN)/python -m pytest -n 2
+
+torture: $(STAMP) ## a thousand kills, three days cut off: the better part of an hour; SEED=N repeats the kills of a run
+	@$(BIN)/python -m tests.torture.kills --kills 1000 $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.torture.cut_off --hours 72
 
 check: format lint types contracts fast ## format, lint, types, contracts and the fast tests
 
