@@ -71,6 +71,16 @@ class Admissions(Protocol):
         """
 
 
+class Reception(Protocol):
+    """Who hears boxes that nobody knows yet, each by its invitation."""
+
+    def expects(self, key: str, now_ms: int) -> bool:
+        """Tell whether a CURVE public key is that of an invitation that may connect."""
+
+    def hear(self, key: str, frames: Sequence[bytes], now_ms: int) -> FromCentre | None:
+        """Answer what came under the key of an invitation; None where it is of none."""
+
+
 class Heartbeats(Protocol):
     """Who hears that a box is alive."""
 
@@ -130,12 +140,14 @@ class Intake:
         inbox: Inbox,
         admissions: Admissions,
         heartbeats: Heartbeats,
+        reception: Reception | None = None,
     ) -> None:
         self._settings = settings
         self._key = key
         self._inbox = inbox
         self._admissions = admissions
         self._heartbeats = heartbeats
+        self._reception = reception
         self._peers: dict[str, _Peer] = {}
         self._batch: list[Arrival] = []
         self._counts: Counter[str] = Counter()
@@ -207,7 +219,11 @@ class Intake:
 
     def _hear(self, frames: Frames, device: str | None, now: Instant) -> None:
         if device is None:
-            self._expel(frames, now)
+            answer = self._reception.hear(frames.key, frames.body, now.clock_ms) if self._reception else None
+            if answer is None:
+                self._expel(frames, now)
+            else:
+                self._send(frames.route, answer)
             return
         event: CentreEvent
         try:
@@ -275,6 +291,8 @@ class Intake:
     def _admitted(self, public_key: str) -> bool:
         try:
             admitted = self._admissions.device(public_key) is not None
+            if not admitted and self._reception is not None:
+                admitted = self._reception.expects(public_key, _now().clock_ms)
         except SightlineError as error:
             self._say_rarely("intake.failed", what=error.message, hint=error.hint)
             return False

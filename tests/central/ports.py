@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from central.intake import Intake, IntakeReport, IntakeSettings
+from central.intake import Intake, IntakeReport, IntakeSettings, Reception
 from edge.errors import SightlineError, WorldError
 from edge.wire import curve
 from edge.wire.conversation import Arrival, Pace
@@ -78,6 +78,7 @@ class Centre:
     pulses: Pulses = field(default_factory=Pulses)
     endpoint: str = "tcp://127.0.0.1:*"
     pace: Pace = QUICK
+    reception: Reception | None = None
     intake: Intake | None = None
 
     @property
@@ -99,6 +100,7 @@ class Centre:
             inbox=self.inbox,
             admissions=self.roll,
             heartbeats=self.pulses,
+            reception=self.reception,
         )
 
     @contextmanager
