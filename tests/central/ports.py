@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from central.intake import Intake, IntakeReport, IntakeSettings, Reception
+from central.intake import Intake, IntakeReport, IntakeSettings, Nothing, Publications, Reception
 from edge.errors import SightlineError, WorldError
 from edge.wire import curve
 from edge.wire.conversation import Arrival, Pace
@@ -76,6 +76,7 @@ class Centre:
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
     roll: Roll = field(default_factory=Roll)
     pulses: Pulses = field(default_factory=Pulses)
+    publications: Publications = field(default_factory=Nothing)
     endpoint: str = "tcp://127.0.0.1:*"
     pace: Pace = QUICK
     reception: Reception | None = None
@@ -101,6 +102,7 @@ class Centre:
             admissions=self.roll,
             heartbeats=self.pulses,
             reception=self.reception,
+            publications=self.publications,
         )
 
     @contextmanager
