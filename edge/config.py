@@ -16,6 +16,7 @@ from edge.faces.runtime import RuntimeSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
+from edge.trial import UpdateSettings
 from edge.watchlist import WatchlistSettings
 from edge.wire.messages import Id
 from edge.written import keys, read
@@ -55,6 +56,7 @@ class Base(Struct, frozen=True, kw_only=True):
     centre: CentreSettings
     link: LinkSettings
     outbox: OutboxSettings = OutboxSettings()
+    update: UpdateSettings = UpdateSettings()
 
 
 class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):

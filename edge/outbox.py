@@ -84,6 +84,10 @@ class WatchReport(Struct, frozen=True, kw_only=True):
     """Whether the camera's newest frame is fresh."""
     troubles: tuple[str, ...] = ()
     camera: CameraHealth | None = None
+    state: str = ""
+    """The word of the pushed state that it runs, or could not run; empty: none, or it has only begun to start."""
+    unfit: str = ""
+    """Why it cannot run that state; empty where it does."""
     ended: bool = False
     """Whether `watch` has put its last row: the end of a replay. False from its very first report on."""
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from edge.errors import OperatorError
 from edge.faces.registry import ModelStore, Task, load_registry
-from edge.link import LinkReport
-from edge.service import Status
+from edge.telling import LinkReport
 from tests.central.ports import eventually
 from tests.central.test_serve import Centre
 
@@ -67,8 +67,6 @@ class Box:
         return said
 
     def link(self) -> LinkReport:
-        import msgspec
-
         return msgspec.convert(self.status().get("link", {}), LinkReport)
 
 
