@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.config import Config, load
-from edge.errors import SightlineError, WorldError
+from edge.errors import OperatorError, SightlineError, WorldError
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.golden import prove
@@ -104,8 +104,16 @@ def _watchlist(config: Config, embedder: Chosen) -> str:
         model_sha256=embedder.card.template_identity,
         now_ms=time.time_ns() // 1_000_000,
     )
-    left_h = (watchlist.expires_at_ms - time.time_ns() // 1_000_000) / 3_600_000
-    return f"{len(watchlist.gallery)} references, expires in {left_h:.1f} h"
+    now_ms = time.time_ns() // 1_000_000
+    window = watchlist.permit.deployment
+    if window.cameras and config.camera.id not in window.cameras:
+        raise OperatorError(
+            f"deployment {window.id} does not cover camera {config.camera.id}: nobody is matched",
+            hint="name the camera in the deployment and seal the watchlist again, or correct camera.id",
+        )
+    left_h, wait_h = (watchlist.permit.expires_at_ms - now_ms) / 3_600_000, (window.from_ms - now_ms) / 3_600_000
+    begins = f"begins in {wait_h:.1f} h, " if wait_h > 0 else ""
+    return f"{len(watchlist.gallery)} references, deployment {window.id} {begins}expires in {left_h:.1f} h"
 
 
 def _camera(config: Config) -> str:

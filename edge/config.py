@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
 from edge.faces.runtime import RuntimeSettings
+from edge.gate import GateSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
@@ -66,6 +67,7 @@ class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watchlist: WatchlistSettings
     models: ModelSettings = ModelSettings()
     pipeline: PipelineSettings = PipelineSettings()
+    gate: GateSettings = GateSettings()
 
 
 def load_config(path: Path) -> Config:

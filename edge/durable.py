@@ -5,6 +5,8 @@ from pathlib import Path
 
 from edge.errors import WorldError
 
+_ZEROS_BYTES = 1024 * 1024
+
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Put a file in place, making its folder; who reads meanwhile sees the old one or the new one."""
@@ -23,6 +25,26 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         raise WorldError(
             f"cannot write {path}: {error.strerror}", hint="make room, or give back its rights"
         ) from error
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a file with zeros, on the disk, and delete it; one that is not there is gone already.
+
+    What a flash card keeps of overwritten blocks by itself is out of reach from here.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
+            left = os.fstat(file.fileno()).st_size
+            while left:
+                left -= file.write(bytes(min(left, _ZEROS_BYTES)))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        settle(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WorldError(f"cannot destroy {path}: {error.strerror}", hint="delete it by hand") from error
 
 
 def point(link: Path, to: str) -> None:

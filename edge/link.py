@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 
+from edge.centre_clock import CentreClock
 from edge.errors import WorldError
 from edge.fetching import LinkCarrier
 from edge.line import Dialler, Line
@@ -25,7 +26,7 @@ from edge.telling import LinkReport, Numbers, heartbeat, in_words, said_by_link,
 from edge.wire import address, codec
 from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
 from edge.wire.curve import CurveKey, checked_public
-from edge.wire.messages import Applied, Event, FromCentre, FromDevice, Hello, Id, Tally
+from edge.wire.messages import Applied, Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
 from edge.wire.turns import (
     Beat,
     Brought,
@@ -115,6 +116,7 @@ class Link:
             now=_now(),
         )
         self._numbers = Numbers()
+        self._clock = CentreClock()
         self._line: Line | None = None
         self._cursor = 0
         """Number of the last row offered on this connection."""
@@ -203,7 +205,8 @@ class Link:
             case Met(_, clock_ms, desired):
                 self._tell_met(clock_ms, now)
                 self._wish(desired)
-            case Told(_, desired):
+            case Told(clock_ms, desired):
+                self._hear_clock(clock_ms, now)
                 self._wish(desired)
             case Brought() if self._carrier is not None:
                 self._carrier.brought(action)
@@ -277,6 +280,8 @@ class Link:
 
     def _say(self, message: FromDevice | FromCentre, payload: bytes = b"") -> None:
         frames = codec.encode(message, payload)
+        if isinstance(message, Hello | Heartbeat):
+            self._clock.asked(time.monotonic())  # noqa: TID251 - a door's clock
         if self._line is not None and self._line.send(frames):
             self._numbers.messages_sent += 1
             self._numbers.bytes_sent += sum(len(frame) for frame in frames)
@@ -317,9 +322,15 @@ class Link:
         self._told.clear()
         self._numbers.connects += 1
         self._remember_expelled(0)
-        self._numbers.centre_clock_ahead_ms = clock_ms - now.clock_ms
+        self._hear_clock(clock_ms, now)
         endpoint = self._endpoints[self._talk.endpoint]
         _log.info("link.connected", endpoint=endpoint, waiting=self._outbox.count())
+
+    def _hear_clock(self, clock_ms: int, now: Instant) -> None:
+        self._clock.heard(clock_ms, now)
+        self._numbers.centre_clock_ahead_ms = self._clock.ahead_ms
+        self._numbers.centre_clock_ms = self._clock.clock_ms
+        self._numbers.centre_clock_monotonic_s = self._clock.monotonic_s
 
     def _tell_parting(self, why: Parting, detail: str) -> None:
         """Say each reason why there is no centre once, until there is one again."""

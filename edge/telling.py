@@ -41,7 +41,11 @@ class LinkReport(Struct, frozen=True, kw_only=True):
     unsendable: int = 0
     """Rows that are no message and were taken out: a fault of the writer."""
     centre_clock_ahead_ms: int = 0
-    """Centre clock less box clock at the last welcome."""
+    """Centre clock less box clock when the centre's time was last heard."""
+    centre_clock_ms: int = 0
+    """Centre clock then; 0 before link has heard it."""
+    centre_clock_monotonic_s: float = 0.0
+    """The box's monotonic clock then: with it, watch knows the centre's time though the box's clock is set."""
     last_parting: str = ""
     """Why the last connection ended."""
     expelled: bool = False
@@ -58,7 +62,8 @@ class Numbers:
         self.connects = self.bytes_sent = self.bytes_received = 0
         self.messages_sent = self.messages_received = 0
         self.acked = self.declined = self.unsendable = 0
-        self.centre_clock_ahead_ms = 0
+        self.centre_clock_ahead_ms = self.centre_clock_ms = 0
+        self.centre_clock_monotonic_s = 0.0
         self.last_parting = ""
         self.expelled, self.expelled_at_ms = False, 0
 
