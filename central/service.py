@@ -27,6 +27,7 @@ from central.console.app import ConsoleSettings, make_app
 from central.console.feed import Feed
 from central.console.gate import make_or_load_token
 from central.intake import Intake, IntakeSettings
+from central.invitations import Reception
 from central.publishing.shelf import Shelf
 from central.settings import CentreSettings
 from central.store.state import StateDir, Store, open_store
@@ -81,6 +82,7 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
             inbox=store.inbox,
             admissions=store.devices,
             heartbeats=store.devices,
+            reception=Reception(store),
             publications=Shelf(state.push),
         )
         alerting = Alerting(

@@ -19,7 +19,7 @@ from central.store.tables import make_tables
 from edge.errors import IntegrityError, OperatorError, SightlineError, WorldError
 from edge.wire.sealing import read_secret, write_secret
 
-SCHEMA = "2"
+SCHEMA = "3"
 BUSY_MS = 10_000
 KEY_BYTES = 32
 _CANARY = b"sightline"

@@ -8,6 +8,7 @@ from central.store.database import Database, open_database
 from central.store.devices import Devices
 from central.store.entries import Entries
 from central.store.inbox import Inbox
+from central.store.invitations import Invitations
 from edge.errors import WorldError
 
 
@@ -77,6 +78,7 @@ class Store:
     alerts: Alerts
     entries: Entries
     devices: Devices
+    invitations: Invitations
 
     def close(self) -> None:
         """Release the database."""
@@ -88,4 +90,6 @@ def open_store(state: StateDir) -> Store:
     state.prepare()
     database = open_database(f"sqlite:///{state.database.resolve()}", state.storage_key)
     inbox = Inbox(database)
-    return Store(database, inbox, Alerts(database, inbox), Entries(database), Devices(database))
+    return Store(
+        database, inbox, Alerts(database, inbox), Entries(database), Devices(database), Invitations(database)
+    )

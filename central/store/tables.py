@@ -24,6 +24,7 @@ class Tables:
     counters: Table
     devices: Table
     device_health: Table
+    invitations: Table
     candidates: Table
     inbox: Table
     tallies: Table
@@ -74,7 +75,22 @@ def _fleet(metadata: MetaData) -> dict[str, Table]:
         Column("troubles", String(32 * 600), nullable=False),
         Column("camera", String(4096), nullable=False),
     )
-    return {"devices": devices, "device_health": health}
+    invitations = Table(
+        "invitations",
+        metadata,
+        # One for each id: another invitation takes the place of the one before.
+        Column("device", String(64), primary_key=True),
+        # The public half of the token: whoever reads this database cannot announce a box with it.
+        Column("token", String(40), nullable=False, unique=True),
+        _milliseconds("invited_at_ms"),
+        _milliseconds("expires_at_ms"),
+        Column("admit", Boolean, nullable=False),
+        # Empty until the box has announced its keys, which spends the invitation.
+        Column("curve_public", String(40), nullable=False, default=""),
+        Column("seal_public", String(64), nullable=False, default=""),
+        Column("announced_at_ms", BigInteger, nullable=True),
+    )
+    return {"devices": devices, "device_health": health, "invitations": invitations}
 
 
 def _arrivals(metadata: MetaData) -> dict[str, Table]:
