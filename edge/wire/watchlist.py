@@ -41,7 +41,7 @@ def decode(data: bytes) -> SealedWatchlist:
     """Read a watchlist and check that its parts fit each other."""
     try:
         watchlist = msgspec.msgpack.decode(data, type=SealedWatchlist)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors; so is text that is no UTF-8
         raise IntegrityError(f"not a watchlist: {error}") from error
     rows, left = divmod(len(watchlist.owners), 4)
     if left or len(watchlist.templates) != rows * watchlist.dimension * 2:
