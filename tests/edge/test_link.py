@@ -14,8 +14,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge.errors import IntegrityError, OperatorError, WorldError
-from edge.link import Link, LinkReport, LinkSettings
+from edge.link import Link, LinkSettings
 from edge.outbox import Outbox, OutboxSettings, Outgoing, WatchReport
+from edge.telling import LinkReport
 from edge.wire import curve
 from edge.wire.messages import MAX_PAYLOAD_BYTES, CameraHealth, Event, Tally
 from tests.central.ports import QUICK, Centre, Roll, eventually
