@@ -1,24 +1,15 @@
 """`sightline`: arguments, settings, one call, exit code."""
 
 import argparse
-import getpass
-import json
 import os
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from central.fleet_verbs import FLEET
 from central.measuring import MEASURING
-from central.settings import CentreSettings, load_settings
-from central.verb import Arguments, Verb
+from central.verb import Arguments, Verb, add_state, now_ms, settings_of, state_of
 from edge import program
-from edge.errors import OperatorError
-
-if TYPE_CHECKING:
-    from central.store.state import StateDir
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_state(parser)
+    add_state(parser)
 
 
 def _serve(arguments: Arguments) -> int:
@@ -46,7 +37,7 @@ def _serve(arguments: Arguments) -> int:
         print(f"sealing key: {ready.seal_public}")
         print(f"console: {ready.console}", flush=True)
 
-    serve(_state(arguments), _settings(arguments), announce)
+    serve(state_of(arguments), settings_of(arguments), announce)
     return 0
 
 
@@ -56,7 +47,7 @@ def _serve(arguments: Arguments) -> int:
 def _enrol_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PHOTO|DIR", help="a photograph, or a folder of them")
     parser.add_argument("--name", help="whose photographs these are; without it DIR holds <identity>/<photo>.jpg")
-    _add_state(parser)
+    add_state(parser)
 
 
 def _enrol(arguments: Arguments) -> int:
@@ -67,15 +58,15 @@ def _enrol(arguments: Arguments) -> int:
     from edge.faces.registry import ModelStore, Task, load_registry
     from edge.faces.runtime import RuntimeSettings
 
-    models = _settings(arguments).models
+    models = settings_of(arguments).models
     registry, files = load_registry(), ModelStore.default()
     runtime = RuntimeSettings(provider=models.provider, threads=models.threads)
     wanted = photographs(arguments.path, arguments.name)
     detector = open_detector(registry.wanted(models.detector, Task.DETECT, files), files, runtime)
     embedder = open_embedder(registry.wanted(models.embedder, Task.EMBED, files), files, runtime)
-    store = open_store(_state(arguments))
+    store = open_store(state_of(arguments))
     try:
-        enrolment = Enrolment(store, detector, embedder, _now_ms)
+        enrolment = Enrolment(store, detector, embedder, now_ms)
         refused = 0
         for report in enrolment.enrol(wanted):
             word = "refused" if report.outcome.refused else "ok"
@@ -89,147 +80,12 @@ def _enrol(arguments: Arguments) -> int:
     return 2 if refused else 0
 
 
-# ------------------------------------------------------------------ device, watchlist, keys
-
-
-def _device_arguments(parser: argparse.ArgumentParser) -> None:
-    does = parser.add_subparsers(dest="does", metavar="admit|revoke|list", required=True)
-    admit = does.add_parser("admit", help="let a box connect")
-    admit.add_argument("device", metavar="ID")
-    admit.add_argument("--keys", type=Path, metavar="FILE", help="what `edge keys` printed there")
-    admit.add_argument("--curve", metavar="KEY", help="or its public CURVE key, 40 characters, in single quotes")
-    admit.add_argument("--seal", metavar="KEY", help="and its public sealing key, 64 hex digits")
-    revoke = does.add_parser("revoke", help="lock a box out at once")
-    revoke.add_argument("device", metavar="ID")
-    for one in (admit, revoke, does.add_parser("list", help="list the boxes")):
-        _add_state(one)
-        one.set_defaults(does=one.prog.split()[-1])
-
-
-def _device(arguments: Arguments) -> int:
-    from central.fleet import admit, revoke
-    from central.store.state import open_store
-
-    store = open_store(_state(arguments))
-    try:
-        if arguments.does == "admit":
-            keys = _public_keys(arguments)
-            device = admit(store, arguments.device, keys["curve"], keys["seal"], _now_ms())
-            print(f"admitted {device.id}")
-        elif arguments.does == "revoke":
-            revoke(store, arguments.device)
-            print(f"revoked {arguments.device}")
-        else:
-            for known in store.devices.all():
-                print(f"{known.id}  {'revoked' if known.revoked else 'admitted'}  {known.curve_public}")
-    finally:
-        store.close()
-    return 0
-
-
-def _public_keys(arguments: Arguments) -> dict[str, str]:
-    """Return a box's public keys, from the file that it printed or from the options."""
-    keys: Any = {"curve": arguments.curve, "seal": arguments.seal}
-    if arguments.keys is not None:
-        try:
-            keys = json.loads(arguments.keys.read_bytes())
-        except OSError as error:
-            raise OperatorError(f"cannot read the keys {arguments.keys}: {error.strerror}") from error
-        except ValueError:
-            keys = None
-    if not isinstance(keys, dict) or not all(isinstance(keys.get(name), str) for name in ("curve", "seal")):
-        raise OperatorError(
-            f"the public keys of {arguments.device} are missing",
-            hint="on the box: edge keys > FILE; here: --keys FILE",
-        )
-    return {"curve": keys["curve"], "seal": keys["seal"]}
-
-
-def _watchlist_arguments(parser: argparse.ArgumentParser) -> None:
-    does = parser.add_subparsers(dest="does", metavar="seal", required=True)
-    seal = does.add_parser("seal", help="make the watchlist of one box, which it alone can open")
-    seal.add_argument("--device", required=True, metavar="ID")
-    seal.add_argument("--out", required=True, type=Path, metavar="FILE")
-    seal.add_argument("--model", metavar="NAME", help="the box's embedder, if it is not the centre's")
-    _add_state(seal)
-
-
-def _watchlist(arguments: Arguments) -> int:
-    from central.store.state import open_store
-    from central.watchlists import seal_for, write_file
-    from edge.faces.embed import open_embedder
-    from edge.faces.registry import ModelStore, Task, load_registry
-    from edge.faces.runtime import RuntimeSettings
-    from edge.wire.sealing import make_or_load
-
-    settings, state = _settings(arguments), _state(arguments)
-    files = ModelStore.default()
-    card = load_registry().wanted(arguments.model or settings.models.embedder, Task.EMBED, files)
-    runtime = RuntimeSettings(provider=settings.models.provider, threads=settings.models.threads)
-    embedder = open_embedder(card, files, runtime)
-    store = open_store(state)
-    try:
-        key = make_or_load(state.seal_key)
-        valid_ms = int(settings.watchlist_valid_h * 3600 * 1000)
-        sealed = seal_for(store, arguments.device, key, embedder, now_ms=_now_ms(), valid_ms=valid_ms)
-        entries, references = store.entries.counts()
-    finally:
-        store.close()
-    write_file(arguments.out, sealed)
-    print(f"{arguments.out}: {entries} people, {references} references, for {arguments.device} alone")
-    return 0
-
-
-def _keys_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_state(parser)
-
-
-def _keys(arguments: Arguments) -> int:
-    from edge.wire import curve, sealing
-
-    state = _state(arguments)
-    state.prepare()
-    keys = {
-        "curve": curve.make_or_load(state.curve_key).public,
-        "seal": sealing.make_or_load(state.seal_key).public,
-    }
-    print(json.dumps(keys))
-    return 0
-
-
-# ------------------------------------------------------------------ push
-
-
-def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    does = parser.add_subparsers(dest="does", metavar="root", required=True)
-    root = does.add_parser("root", help="sign with the off-line key which key this centre pushes with")
-    root.add_argument("--out", required=True, type=Path, metavar="FILE", help="the off-line key; made if missing")
-    root.add_argument("--passphrase", action="store_true", help="ask for the passphrase of the off-line key")
-    _add_state(root)
-
-
-def _push(arguments: Arguments) -> int:
-    from central.publishing.ceremony import sign_root
-
-    state = _state(arguments)
-    state.prepare()
-    passphrase = getpass.getpass("passphrase of the off-line key: ").encode() if arguments.passphrase else None
-    online, now = state.push_keys / "online.pem", datetime.fromtimestamp(_now_ms() // 1000, UTC)
-    done = sign_root(state.push, arguments.out, online, passphrase, now=now)
-    print(f"root: {done.path}, version {done.version}, good until {done.expires:%Y-%m-%d}: provision boxes with it")
-    print(f"off-line key: {arguments.out} ({done.root_key[:16]}…); keep it away from this machine, in two places")
-    return 0
-
-
 # ------------------------------------------------------------------ all verbs
 
 VERBS = {
     "serve": Verb("run the centre: take in candidates, verify, show alerts", _serve_arguments, _serve),
     "enrol": Verb("put people on the watchlist, from photographs", _enrol_arguments, _enrol),
-    "device": Verb("admit, revoke or list boxes", _device_arguments, _device),
-    "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
-    "push": Verb("make the root of what is pushed to boxes", _push_arguments, _push),
-    "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
+    **FLEET,
     **MEASURING,
 }
 
@@ -244,26 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         verb.arguments(one)
         one.set_defaults(run=verb.run)
     return parser
-
-
-def _add_state(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--state", type=Path, metavar="DIR", help="the centre's keys and database")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, YAML")
-
-
-def _state(arguments: Arguments) -> "StateDir":
-    from central.store.state import StateDir
-
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return StateDir(arguments.state or home / "sightline")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _settings(arguments: Arguments) -> CentreSettings:
-    return load_settings(arguments.config)
 
 
 def _joined(words: Sequence[str]) -> list[str]:

@@ -7,24 +7,29 @@ looked up again with every batch, so that a revoked box is locked out at once.
 An acknowledgement leaves after `Inbox.commit` has returned, never before. Where storing fails, nothing is
 acknowledged and nothing kept here: the boxes hold it and send it again.
 
-What this needs of the rest of the centre are the three ports below.
+Pieces of files for the boxes come last in each turn, a few at a time and one for each box: whoever asks for
+more than that waits, and nobody's candidate waits for it.
+
+What this needs of the rest of the centre are the ports below.
 """
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Protocol, Self
 
 import structlog
 from msgspec import Meta, Struct
 
+from central.publishing.shelf import Piece
 from central.switchboard import Frames, Switchboard
 from edge.errors import SightlineError
 from edge.wire import codec
 from edge.wire.conversation import Arrival, CentreSide, Instant, Pace
 from edge.wire.curve import CurveKey
-from edge.wire.messages import FromCentre, FromDevice, Heartbeat, Hello, Reason, Refused
+from edge.wire.messages import Chunk, FromCentre, FromDevice, Heartbeat, Hello, Reason, Refused
 from edge.wire.turns import (
     CentreEvent,
     Commit,
@@ -35,6 +40,8 @@ from edge.wire.turns import (
     Note,
     Parting,
     Say,
+    Serve,
+    Served,
     State,
     Tick,
     Unreadable,
@@ -45,6 +52,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("central.intake")
 _POLL_MS = 100
 _QUIET_S = 10.0
 """Seconds between two log lines about the same kind of trouble; what falls between is counted."""
+_PIECES = 8
+"""Pieces that are read in one turn: 2 MiB."""
 _SWEEP_S = 1.0
 """Seconds between two looks for boxes that have gone silent."""
 
@@ -78,6 +87,30 @@ class Heartbeats(Protocol):
         """Take a box's newest heartbeat, received at this time."""
 
 
+class Publications(Protocol):
+    """What boxes should run. Asked from the intake's own thread: both answers are to be quick."""
+
+    def desired(self, device: str) -> str:
+        """Return the word for what a box should run; empty where nothing is published for it."""
+
+    def piece(self, device: str, path: str, offset: int) -> Piece | None:
+        """Return at most `push.CHUNK_BYTES` of a published file; None where there is none for this box."""
+
+
+class Nothing:
+    """Publications of a centre that pushes nothing."""
+
+    def desired(self, device: str) -> str:
+        """Return that nothing is."""
+        del device
+        return ""
+
+    def piece(self, device: str, path: str, offset: int) -> Piece | None:
+        """Return that there is none."""
+        del device, path, offset
+        return None
+
+
 class IntakeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the centre listens for boxes."""
 
@@ -105,6 +138,10 @@ class IntakeReport(Struct, frozen=True, kw_only=True):
     """Turns that another port's trouble cut short."""
     denied: int = 0
     """Handshakes of keys that are not admitted."""
+    pieces: int = 0
+    """Pieces of published files that went out."""
+    missing: int = 0
+    """Files asked for that there are not, for that box."""
     broken_handshakes: int = 0
     """Handshakes that never got as far as a key: plain clients, wrong centre keys, noise."""
     refused: dict[str, int] = {}
@@ -117,6 +154,8 @@ class _Peer:
     def __init__(self, route: bytes, side: CentreSide) -> None:
         self.route = route
         self.side = side
+        self.asked: Serve | None = None
+        """The piece it waits for."""
 
 
 class Intake:
@@ -130,12 +169,15 @@ class Intake:
         inbox: Inbox,
         admissions: Admissions,
         heartbeats: Heartbeats,
+        publications: Publications | None = None,
     ) -> None:
         self._settings = settings
         self._key = key
         self._inbox = inbox
         self._admissions = admissions
         self._heartbeats = heartbeats
+        self._publications = publications or Nothing()
+        self._asking: deque[_Peer] = deque()
         self._peers: dict[str, _Peer] = {}
         self._batch: list[Arrival] = []
         self._counts: Counter[str] = Counter()
@@ -186,7 +228,7 @@ class Intake:
 
     def _turn(self) -> None:
         switchboard = self._bound()
-        heard = switchboard.wait(_POLL_MS, self._settings.batch)
+        heard = switchboard.wait(0 if self._asking else _POLL_MS, self._settings.batch)
         now = _now()
         devices: dict[str, str | None] = {}
         for frames in heard:
@@ -196,6 +238,7 @@ class Intake:
                 devices[frames.key] = self._admissions.device(frames.key) if frames.key else None
             self._hear(frames, devices[frames.key], now)
         self._commit()
+        self._serve(now)
         if switchboard.broken:
             self._counts["broken_handshakes"] += switchboard.broken
             self._say_rarely("intake.broken_handshake", count=switchboard.broken)
@@ -217,7 +260,8 @@ class Intake:
             event = Unreadable(error.reason, error.message)
         peer = self._peers.get(device)
         if peer is None or peer.route != frames.route:
-            fresh = _Peer(frames.route, CentreSide(device, self._settings.pace, now=now))
+            desired = partial(self._desired, device)
+            fresh = _Peer(frames.route, CentreSide(device, self._settings.pace, now=now, desired=desired))
             if peer is None or (isinstance(event, Heard) and isinstance(event.message, Hello)):
                 self._peers[device] = fresh
             peer = fresh
@@ -236,12 +280,16 @@ class Intake:
         before = peer.side.state
         for action in peer.side.handle(event, now):
             match action:
-                case Say(message):
-                    self._send(peer.route, message)
+                case Say(message, payload):
+                    self._send(peer.route, message, payload)
                 case Commit(arrival):
                     self._batch.append(arrival)
                 case Note(heartbeat):
                     self._heartbeats.heard(peer.side.device, heartbeat, now.clock_ms)
+                case Serve():
+                    if peer.asked is None:
+                        self._asking.append(peer)
+                    peer.asked = action
                 case Leave(why, detail):
                     self._leave(peer, why, detail)
         if before is State.STRANGER and peer.side.state is State.TALKING:
@@ -270,6 +318,36 @@ class Intake:
             if device in self._peers:
                 self._handle(self._peers[device], Committed(committed), _now())
 
+    # ------------------------------------------------------------------ pieces
+
+    def _serve(self, now: Instant) -> None:
+        """Answer the boxes that have waited longest."""
+        for _ in range(min(_PIECES, len(self._asking))):
+            peer = self._asking.popleft()
+            asked, peer.asked = peer.asked, None
+            if asked is not None and peer.side.state is State.TALKING:
+                self._handle(peer, self._read(peer.side.device, asked), now)
+
+    def _read(self, device: str, asked: Serve) -> Served:
+        piece = None
+        try:
+            piece = self._publications.piece(device, asked.path, asked.offset)
+        except SightlineError as error:
+            self._say_rarely("intake.push_failed", what=error.message, hint=error.hint)
+        if piece is None:
+            self._counts["missing"] += 1
+            self._say_rarely("intake.no_such_file", device=device, path=asked.path)
+            return Served(Chunk(asked.path, asked.offset, missing=True))
+        self._counts["pieces"] += 1
+        return Served(Chunk(asked.path, asked.offset, eof=piece.eof), piece.data)
+
+    def _desired(self, device: str) -> str:
+        try:
+            return self._publications.desired(device)
+        except SightlineError as error:
+            self._say_rarely("intake.push_failed", what=error.message, hint=error.hint)
+            return ""
+
     # ------------------------------------------------------------------ below
 
     def _admitted(self, public_key: str) -> bool:
@@ -283,11 +361,11 @@ class Intake:
             self._say_rarely("intake.denied", public_key=public_key)
         return admitted
 
-    def _send(self, route: bytes, message: FromDevice | FromCentre) -> None:
+    def _send(self, route: bytes, message: FromDevice | FromCentre, payload: bytes = b"") -> None:
         if isinstance(message, Refused):
             self._refused[message.reason.value] += 1
             self._say_rarely("intake.refused", reason=message.reason.value, detail=message.detail)
-        frames = codec.encode(message)
+        frames = codec.encode(message, payload)
         self._counts["bytes_sent"] += sum(len(frame) for frame in frames)
         self._bound().send(route, frames)
 

@@ -26,6 +26,7 @@ from central.console.app import ConsoleSettings, make_app
 from central.console.feed import Feed
 from central.console.gate import make_or_load_token
 from central.intake import Intake, IntakeSettings
+from central.publishing.shelf import Shelf
 from central.settings import CentreSettings
 from central.store.state import StateDir, Store, open_store
 from central.watchlists import renew
@@ -77,6 +78,7 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
             inbox=store.inbox,
             admissions=store.devices,
             heartbeats=store.devices,
+            publications=Shelf(state.push),
         )
         alerting = Alerting(
             store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=feed.publish

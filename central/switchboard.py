@@ -28,6 +28,8 @@ _ZAP_DOMAIN = b"sightline"
 _HANDSHAKE_MS = 5_000
 _PEER_QUEUE = 16
 """Messages of one box that may wait unread, at most 1 MiB of payload each."""
+_PEER_ANSWERS = 64
+"""Messages that may wait for one box to read them, at most 256 KiB each: what is more is dropped, and asked again."""
 
 
 class Frames(Struct, frozen=True):
@@ -53,6 +55,7 @@ class Switchboard:
         self._router.linger = 0
         self._router.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES + OVERHEAD_BYTES)
         self._router.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
+        self._router.setsockopt(zmq.SNDHWM, _PEER_ANSWERS)
         self._router.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         self._router.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self._router.ipv6 = "[" in endpoint

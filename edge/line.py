@@ -14,7 +14,8 @@ from zmq.utils.monitor import parse_monitor_message
 
 from edge.errors import OperatorError
 from edge.wire.curve import CurveKey
-from edge.wire.messages import MAX_HEADER_BYTES, OVERHEAD_BYTES
+from edge.wire.messages import OVERHEAD_BYTES
+from edge.wire.push import CHUNK_BYTES
 from edge.wire.turns import Lost, Opened, Parting
 
 _Socket: TypeAlias = "zmq.Socket[bytes]"
@@ -59,7 +60,7 @@ class Dialler:
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEADER_BYTES + OVERHEAD_BYTES)
+        socket.setsockopt(zmq.MAXMSGSIZE, CHUNK_BYTES + OVERHEAD_BYTES)
         socket.setsockopt(zmq.RCVHWM, _HEARD_AT_ONCE)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.ipv6 = "[" in endpoint

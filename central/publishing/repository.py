@@ -29,6 +29,7 @@ from tuf.api.metadata import (
 
 from central.publishing import keys
 from central.publishing.ceremony import newest_root, read_root
+from central.publishing.shelf import visible
 from edge import durable
 from edge.errors import IntegrityError, OperatorError
 from edge.wire.push import METADATA, MODEL_FOLDER, TARGETS, max_bytes, role_of, state_id
@@ -94,19 +95,8 @@ class Repository:
             return state_id(_digests(role, book.targets_of(role))) if book.knows(role) else None
 
     def visible(self, device: str, path: str) -> Path | None:
-        """Return the file a box asks for, if it may have it: the common metadata, and what is its own."""
-        role = role_of(device)
-        if path.startswith(METADATA):
-            name = path.removeprefix(METADATA)
-            version, _, rest = name.partition(".")
-            common = {"root.json", "snapshot.json", "targets.json", f"{quote(role, '')}.json"}
-            allowed = name == "timestamp.json" or (version.isascii() and version.isdigit() and rest in common)
-        else:
-            own = f"{TARGETS}{role}/"
-            inner = path.removeprefix(own).removeprefix(MODEL_FOLDER)
-            allowed = path.startswith(own) and "/" not in inner and inner not in {"", ".", ".."}
-        file = self._folder / path
-        return file if allowed and file.is_file() else None
+        """Return the file a box asks for, if it may have it."""
+        return visible(self._folder, device, path)
 
     @contextmanager
     def _open(self, now: datetime) -> Iterator["_Book"]:

@@ -10,6 +10,10 @@ stays out, and after a broken connection starts over from its outbox. A letter i
 signs, because on a slow link a long wait alone means nothing: something sent later has been acknowledged,
 or nothing at all has. Repeats are the centre's to recognise, by id.
 
+Files come in pieces, one asked for at a time, by path and offset; a question is repeated if its answer stays
+out. An answer to a question that was given up, or a second answer, is passed over; one that nobody asked for
+is out of turn.
+
 Nothing grows: the box holds one window; the centre holds a state and a time per peer.
 """
 
@@ -20,7 +24,9 @@ from edge.wire.messages import (
     MAX_IDS,
     PROTOCOL,
     Ack,
+    Chunk,
     Event,
+    Fetch,
     FromCentre,
     FromDevice,
     Heartbeat,
@@ -36,10 +42,12 @@ from edge.wire.turns import (
     DEVICE_TURNS,
     Arrival,
     Beat,
+    Brought,
     CentreAction,
     CentreEvent,
     Commit,
     Committed,
+    Cut,
     Declined,
     DeviceAction,
     DeviceEvent,
@@ -59,9 +67,13 @@ from edge.wire.turns import (
     Pace,
     Parting,
     Say,
+    Serve,
+    Served,
     State,
     Tick,
+    Told,
     Unreadable,
+    Wanted,
 )
 
 __all__ = ["Arrival", "CentreSide", "DeviceSide", "Instant", "Letter", "Pace"]
@@ -101,6 +113,10 @@ class DeviceSide:
         self._order = 0
         self._acked_order = -1
         self._progress_s = now.monotonic_s
+        self._wanted: Wanted | None = None
+        self._asked_s = now.monotonic_s
+        self._unanswered = 0
+        """Fetches said on this connection less chunks heard."""
 
     @property
     def endpoint(self) -> int:
@@ -130,9 +146,10 @@ class DeviceSide:
         if self.state is not State.TALKING:
             return self._deadline_s
         due = [max(sent.at_s, self._patience_s(sent)) for sent in self._sent.values()]
+        due += [self._asked_s] if self._wanted else []
         return min([self._deadline_s, self._beat_s, *(at_s + self._pace.resend_s for at_s in due)])
 
-    def handle(self, event: DeviceEvent, now: Instant) -> list[DeviceAction]:
+    def handle(self, event: DeviceEvent, now: Instant) -> list[DeviceAction]:  # noqa: PLR0911 - one for each event
         """Take in what happened and return what is to be done about it, in order."""
         match event:
             case Tick():
@@ -142,11 +159,13 @@ class DeviceSide:
             case Lost():
                 return self._part(event.why, event.detail, now) if self._turn(Lost) else []
             case Heard():
-                return self._heard(event.message, now)
+                return self._heard(event.message, event.payload, now)
             case Unreadable():
                 return self._part(Parting.GARBAGE, event.detail, now)
             case Offered():
                 return self._offered(event.letters, now)
+            case Wanted():
+                return self._want(event, now) if self.state is State.TALKING else [Cut()]
 
     def _turn(self, kind: type) -> State | None:
         return DEVICE_TURNS[self.state].get(kind)
@@ -172,7 +191,10 @@ class DeviceSide:
             for sent in self._sent.values()
             if now.monotonic_s >= max(sent.at_s, self._patience_s(sent)) + self._pace.resend_s
         ]
-        return actions + [self._send(sent.letter, now) for sent in due]
+        actions += [self._send(sent.letter, now) for sent in due]
+        if self._wanted and now.monotonic_s >= self._asked_s + self._pace.resend_s:
+            actions += self._want(self._wanted, now)
+        return actions
 
     def _patience_s(self, sent: _Sent) -> float:
         """Return since when, seconds, the lack of this ack has meant something."""
@@ -185,22 +207,31 @@ class DeviceSide:
         self._enter(state, self._pace.answer_s, now)
         return [Say(self._hello)]
 
-    def _heard(self, message: FromDevice | FromCentre, now: Instant) -> list[DeviceAction]:
+    def _heard(self, message: FromDevice | FromCentre, payload: bytes, now: Instant) -> list[DeviceAction]:
         subject = message.subject if isinstance(message, Refused) else ""
         state = self._turn(Declined if subject else type(message))
-        if state is None:
+        if state is None or (isinstance(message, Chunk) and not self._unanswered):
             return self._part(Parting.OUT_OF_TURN, type(message).__name__.lower(), now)
         if isinstance(message, Refused) and not subject:
             return self._part(Parting.REFUSED, f"{message.reason.value} {message.detail}".strip(), now)
         if isinstance(message, Welcome):
             return self._welcomed(message, state, now)
         self._enter(state, self._pace.silence_s, now)
-        if isinstance(message, Ack):
-            return self._acked(message.ids, now)
-        if isinstance(message, Refused) and subject in self._sent:
-            del self._sent[subject]
-            return [Declined(subject, message.reason, message.detail)]
-        return []
+        return self._taken(message, payload, now)
+
+    def _taken(self, message: FromDevice | FromCentre, payload: bytes, now: Instant) -> list[DeviceAction]:
+        match message:
+            case Ack(ids):
+                return self._acked(ids, now)
+            case Pulse(clock_ms, desired):
+                return [Told(clock_ms, desired)]
+            case Chunk():
+                return self._brought(message, payload)
+            case Refused(reason, detail, subject) if subject in self._sent:
+                del self._sent[subject]
+                return [Declined(subject, reason, detail)]
+            case _:
+                return []
 
     def _welcomed(self, welcome: Welcome, state: State, now: Instant) -> list[DeviceAction]:
         if welcome.protocol != PROTOCOL:
@@ -209,7 +240,19 @@ class DeviceSide:
         self._enter(state, self._pace.silence_s, now)
         self._beat_s = now.monotonic_s + self._pace.heartbeat_s
         self._progress_s = now.monotonic_s
-        return [Met(self.endpoint, welcome.clock_ms), Beat()]
+        return [Met(self.endpoint, welcome.clock_ms, welcome.desired), Beat()]
+
+    def _want(self, wanted: Wanted, now: Instant) -> list[DeviceAction]:
+        self._wanted, self._asked_s = wanted, now.monotonic_s
+        self._unanswered += 1
+        return [Say(Fetch(wanted.path, wanted.offset))]
+
+    def _brought(self, chunk: Chunk, data: bytes) -> list[DeviceAction]:
+        self._unanswered -= 1
+        if self._wanted != Wanted(chunk.path, chunk.offset):
+            return []
+        self._wanted = None
+        return [Brought(chunk.path, chunk.offset, data, chunk.eof, chunk.missing)]
 
     def _acked(self, ids: Sequence[str], now: Instant) -> list[DeviceAction]:
         """Let go of what is known; an ack that is late, repeated or for a stranger changes nothing."""
@@ -237,11 +280,13 @@ class DeviceSide:
             return []  # a word from a connection that has been given up
         self._sent.clear()
         self._acked_order = -1
+        cut: list[DeviceAction] = [Cut()] if self._wanted else []
+        self._wanted, self._unanswered = None, 0
         rounds = min(self._failures // self._endpoints, 32)
         self._failures += 1
         wait_s = min(self._pace.backoff_cap_s, self._pace.backoff_first_s * 2**rounds)
         self._enter(State.RESTING, wait_s * (0.5 + 0.5 * self._random()), now)
-        return [HangUp(why, detail)]
+        return [HangUp(why, detail), *cut]
 
     def _enter(self, state: State, seconds: float, now: Instant) -> None:
         self.state = state
@@ -251,9 +296,11 @@ class DeviceSide:
 class CentreSide:
     """The centre's half of one conversation with one authenticated box."""
 
-    def __init__(self, device: str, pace: Pace, *, now: Instant) -> None:
+    def __init__(self, device: str, pace: Pace, *, now: Instant, desired: Callable[[], str] = lambda: "") -> None:
         self.state = State.STRANGER
         self.device = device
+        self._desired = desired
+        """Gives the word of the state that this box should run."""
         self._pace = pace
         self._deadline_s = now.monotonic_s + pace.silence_s
 
@@ -262,7 +309,7 @@ class CentreSide:
         """Return the monotonic time, seconds, after which a peer still silent is gone."""
         return self._deadline_s
 
-    def handle(self, event: CentreEvent, now: Instant) -> list[CentreAction]:
+    def handle(self, event: CentreEvent, now: Instant) -> list[CentreAction]:  # noqa: PLR0911 - one for each event
         """Take in what happened and return what is to be done about it, in order."""
         if self.state is State.GONE:
             return []
@@ -276,6 +323,8 @@ class CentreSide:
             case Committed():
                 ids = tuple(event.ids)
                 return [Say(Ack(ids[start : start + MAX_IDS])) for start in range(0, len(ids), MAX_IDS)]
+            case Served():
+                return [Say(event.chunk, event.data)]
             case Expelled():
                 return [Say(Refused(Reason.NOT_ADMITTED)), *self._leave(Parting.DENIED)]
 
@@ -299,7 +348,9 @@ class CentreSide:
                     )
                 ]
             case Heartbeat():
-                return [Note(heard.message), Say(Pulse(now.clock_ms))]
+                return [Note(heard.message), Say(Pulse(now.clock_ms, self._desired()))]
+            case Fetch():
+                return [Serve(heard.message.path, heard.message.offset)]
             case _:  # a word of the centre's own: the table has refused it above
                 return []
 
@@ -311,7 +362,7 @@ class CentreSide:
             detail = "the key belongs to another device"
             return [Say(Refused(Reason.WRONG_DEVICE, detail)), *self._leave(Parting.REFUSED, detail)]
         self.state = state
-        return [Say(Welcome(now.clock_ms))]
+        return [Say(Welcome(now.clock_ms, desired=self._desired()))]
 
     def _leave(self, why: Parting, detail: str = "") -> list[CentreAction]:
         self.state = State.GONE

@@ -15,7 +15,9 @@ from edge.wire.messages import (
     MAX_HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     Ack,
+    Chunk,
     Event,
+    Fetch,
     FromCentre,
     FromDevice,
     Heartbeat,
@@ -166,6 +168,22 @@ class Offered:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """The box wants a piece of a published file: the bytes from `offset` on, in place of what it wanted before."""
+
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Served:
+    """The centre has read the piece that was asked for."""
+
+    chunk: Chunk
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
 class Committed:
     """The centre has these safe."""
 
@@ -176,8 +194,8 @@ class Expelled:
     """The box is no longer admitted."""
 
 
-DeviceEvent: TypeAlias = Tick | Opened | Lost | Heard | Unreadable | Offered
-CentreEvent: TypeAlias = Tick | Heard | Unreadable | Committed | Expelled
+DeviceEvent: TypeAlias = Tick | Opened | Lost | Heard | Unreadable | Offered | Wanted
+CentreEvent: TypeAlias = Tick | Heard | Unreadable | Committed | Expelled | Served
 
 
 # ------------------------------------------------------------------ what is to be done
@@ -216,6 +234,31 @@ class Met:
 
     endpoint: int
     clock_ms: int
+    desired: str = ""
+    """The word of the state that the box should run; empty: none."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """The centre has answered a heartbeat with its time, and with what the box should run, as in `Met`."""
+
+    clock_ms: int
+    desired: str = ""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The piece that was wanted is here, or there is no such file for this box."""
+
+    path: str
+    offset: int
+    data: bytes
+    eof: bool
+    missing: bool = False
+
+
+class Cut:
+    """What was wanted will not come over this connection: want it again later."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +285,14 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Read the piece that this box asks for, then hand `Served` back; a later question takes its place."""
+
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True)
 class Note:
     """The box is alive and says how it is."""
 
@@ -256,8 +307,8 @@ class Leave:
     detail: str = ""
 
 
-DeviceAction: TypeAlias = Dial | HangUp | Say | Beat | Met | Forget | Declined
-CentreAction: TypeAlias = Say | Commit | Note | Leave
+DeviceAction: TypeAlias = Dial | HangUp | Say | Beat | Met | Told | Forget | Declined | Brought | Cut
+CentreAction: TypeAlias = Say | Commit | Note | Serve | Leave
 
 
 # ------------------------------------------------------------------ every turn there is
@@ -269,6 +320,7 @@ DEVICE_TURNS: dict[State, dict[type, State]] = {
     State.TALKING: {
         Ack: State.TALKING,
         Pulse: State.TALKING,
+        Chunk: State.TALKING,
         Declined: State.TALKING,
         Refused: State.RESTING,
         Lost: State.RESTING,
@@ -282,6 +334,7 @@ CENTRE_TURNS: dict[State, dict[type, State]] = {
         Event: State.TALKING,
         Tally: State.TALKING,
         Heartbeat: State.TALKING,
+        Fetch: State.TALKING,
     },
     State.GONE: {},
 }

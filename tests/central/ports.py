@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from central.intake import Intake, IntakeReport, IntakeSettings
+from central.intake import Intake, IntakeReport, IntakeSettings, Nothing, Publications
 from edge.errors import SightlineError, WorldError
 from edge.wire import curve
 from edge.wire.conversation import Arrival, Pace
@@ -76,6 +76,7 @@ class Centre:
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
     roll: Roll = field(default_factory=Roll)
     pulses: Pulses = field(default_factory=Pulses)
+    publications: Publications = field(default_factory=Nothing)
     endpoint: str = "tcp://127.0.0.1:*"
     pace: Pace = QUICK
     intake: Intake | None = None
@@ -99,6 +100,7 @@ class Centre:
             inbox=self.inbox,
             admissions=self.roll,
             heartbeats=self.pulses,
+            publications=self.publications,
         )
 
     @contextmanager

@@ -23,7 +23,8 @@ from edge.faces.registry import ModelStore, Task, load_registry
 from edge.link import Link, LinkSettings
 from edge.notify import Notifier
 from edge.outbox import Outbox, OutboxSettings
-from edge.service import Home, Watch
+from edge.service import Home
+from edge.watching import Watch
 from edge.wire import curve
 from edge.wire import watchlist as contract
 from edge.wire.sealing import make_or_load, wrap

@@ -13,7 +13,9 @@ from edge.wire.messages import (
     MAX_IDS,
     PROTOCOL,
     Ack,
+    Chunk,
     Event,
+    Fetch,
     FromCentre,
     FromDevice,
     Heartbeat,
@@ -29,10 +31,12 @@ from edge.wire.turns import (
     DEVICE_TURNS,
     Arrival,
     Beat,
+    Brought,
     CentreAction,
     CentreEvent,
     Commit,
     Committed,
+    Cut,
     Declined,
     DeviceAction,
     DeviceEvent,
@@ -52,9 +56,13 @@ from edge.wire.turns import (
     Pace,
     Parting,
     Say,
+    Serve,
+    Served,
     State,
     Tick,
+    Told,
     Unreadable,
+    Wanted,
 )
 
 HELLO = Hello("box-1", "0.1.0")
@@ -87,7 +95,7 @@ def a_talking_box(pace: Pace = PACE) -> DeviceSide:
 
 def told(actions: Sequence[DeviceAction | CentreAction]) -> list[object]:
     """Return actions in a form that compares: a beat is like any other."""
-    return [Beat if isinstance(action, Beat) else action for action in actions]
+    return [type(action) if isinstance(action, Beat | Cut) else action for action in actions]
 
 
 def said(name: str, size: int = 10) -> Say:
@@ -114,7 +122,7 @@ DIALOGUES: dict[str, list[Turn]] = {
     "a late ack is harmless": [
         OFFER_AB,
         Turn(5, Tick(), [Beat]),
-        Turn(5, Heard(Pulse(1))),
+        Turn(5, Heard(Pulse(1)), [Told(1)]),
         Turn(10, Tick(), [Beat, said("a"), said("b")]),
         Turn(11, Heard(Ack(("a", "b"))), [Forget(("a", "b"))]),
         Turn(12, Heard(Ack(("a", "b")))),
@@ -162,7 +170,7 @@ DIALOGUES: dict[str, list[Turn]] = {
         Turn(15.5, Tick(), [Dial(0)]),
     ],
     "any word keeps the centre alive": [
-        Turn(14, Heard(Pulse(1))),
+        Turn(14, Heard(Pulse(1, "state-b")), [Told(1, "state-b")]),
         Turn(28, Tick(), [Beat]),
         Turn(29, Tick(), [HangUp(Parting.SILENT)]),
     ],
@@ -193,6 +201,38 @@ DIALOGUES: dict[str, list[Turn]] = {
     ],
     "a word out of turn ends the conversation": [
         Turn(1, Heard(WELCOME), [HangUp(Parting.OUT_OF_TURN, "welcome")]),
+    ],
+    "a piece is asked for and brought": [
+        Turn(1, Wanted("a/b", 0), [Say(Fetch("a/b", 0))]),
+        Turn(2, Heard(Chunk("a/b", 0), b"xyz"), [Brought("a/b", 0, b"xyz", eof=False)]),
+        Turn(3, Wanted("a/b", 3), [Say(Fetch("a/b", 3))]),
+        Turn(4, Heard(Chunk("a/b", 3, eof=True)), [Brought("a/b", 3, b"", eof=True)]),
+    ],
+    "a file that is not there is told": [
+        Turn(1, Wanted("a", 0), [Say(Fetch("a", 0))]),
+        Turn(1, Heard(Chunk("a", 0, missing=True)), [Brought("a", 0, b"", eof=False, missing=True)]),
+    ],
+    "a piece that stays out is asked for again, and its second answer is passed over": [
+        Turn(1, Wanted("a", 0), [Say(Fetch("a", 0))]),
+        Turn(10.9, Tick(), [Beat]),
+        Turn(11, Tick(), [Say(Fetch("a", 0))]),
+        Turn(12, Heard(Chunk("a", 0, eof=True), b"x"), [Brought("a", 0, b"x", eof=True)]),
+        Turn(12, Heard(Chunk("a", 0, eof=True), b"x")),
+        Turn(13, Heard(Chunk("a", 0, eof=True), b"x"), [HangUp(Parting.OUT_OF_TURN, "chunk")]),
+    ],
+    "a later wish takes the place of an earlier one": [
+        Turn(1, Wanted("a", 0), [Say(Fetch("a", 0))]),
+        Turn(2, Wanted("b", 0), [Say(Fetch("b", 0))]),
+        Turn(3, Heard(Chunk("a", 0), b"x")),
+        Turn(3, Heard(Chunk("b", 0), b"y"), [Brought("b", 0, b"y", eof=False)]),
+    ],
+    "a piece that nobody asked for ends the conversation": [
+        Turn(1, Heard(Chunk("a", 0), b"x"), [HangUp(Parting.OUT_OF_TURN, "chunk")]),
+    ],
+    "a lost connection ends the wish, and nothing can be wished for without one": [
+        Turn(1, Wanted("a", 0), [Say(Fetch("a", 0))]),
+        Turn(2, Lost(), [HangUp(Parting.LOST), Cut]),
+        Turn(2, Wanted("a", 0), [Cut]),
     ],
     "the centre may not speak like a box": [
         Turn(1, Heard(HELLO), [HangUp(Parting.OUT_OF_TURN, "hello")]),
@@ -340,6 +380,12 @@ CENTRE_DIALOGUES: dict[str, list[Reply]] = {
         Reply(5, Heard(Heartbeat(1, 7)), [Note(Heartbeat(1, 7)), Say(Pulse(5000))]),
     ],
     "a second hello is welcomed again": [GREETING, GREETING],
+    "a piece is read and then said": [
+        GREETING,
+        Reply(1, Heard(Fetch("a", 7)), [Serve("a", 7)]),
+        Reply(2, Served(Chunk("a", 7, eof=True), b"x"), [Say(Chunk("a", 7, eof=True), b"x")]),
+    ],
+    "nobody fetches before the hello": [Reply(0, Heard(Fetch("a", 0)), [Say(Refused(Reason.NO_HELLO))])],
     "another version is refused": [
         Reply(
             0,
@@ -397,6 +443,13 @@ def test_at_the_centre(name: str) -> None:
         assert centre.handle(reply.event, at(reply.at_s)) == reply.then, reply
 
 
+def test_the_centre_says_what_a_box_should_run_as_it_is_at_that_moment() -> None:
+    words = iter(["state-a", "state-b"])
+    centre = CentreSide("box-1", Pace(), now=at(0), desired=lambda: next(words))
+    assert centre.handle(Heard(HELLO), at(0)) == [Say(Welcome(0, desired="state-a"))]
+    assert centre.handle(Heard(Heartbeat(1)), at(1))[-1] == Say(Pulse(1000, "state-b"))
+
+
 def test_acks_never_outgrow_a_message() -> None:
     centre = CentreSide("box-1", Pace(), now=at(0))
     centre.handle(Heard(HELLO), at(0))
@@ -424,9 +477,12 @@ FROM_CENTRE: st.SearchStrategy[FromCentre] = st.one_of(
     st.builds(Welcome, st.just(1), st.sampled_from([PROTOCOL, PROTOCOL, 7])),
     st.builds(Ack, st.lists(NAMES, max_size=6).map(tuple)),
     st.just(Pulse(1)),
+    st.builds(Chunk, NAMES, st.integers(0, 1)),
     st.builds(Refused, st.sampled_from(Reason), st.just(""), st.sampled_from(["", "a", "b", "z"])),
 )
-FROM_DEVICE: st.SearchStrategy[FromDevice] = st.sampled_from([HELLO, Hello("box-2", ""), EVENT, TALLY, Heartbeat(1)])
+FROM_DEVICE: st.SearchStrategy[FromDevice] = st.sampled_from(
+    [HELLO, Hello("box-2", ""), EVENT, TALLY, Heartbeat(1), Fetch("a", 0)]
+)
 ANYTHING: st.SearchStrategy[DeviceEvent] = st.one_of(
     st.just(Tick()),
     st.just(Opened()),
@@ -435,6 +491,7 @@ ANYTHING: st.SearchStrategy[DeviceEvent] = st.one_of(
     st.builds(Heard, FROM_DEVICE),
     st.just(Unreadable(Reason.GARBAGE)),
     st.builds(Offered, st.lists(NAMES.map(letter), max_size=3)),
+    st.builds(Wanted, NAMES, st.integers(0, 1)),
 )
 
 
@@ -442,13 +499,17 @@ ANYTHING: st.SearchStrategy[DeviceEvent] = st.one_of(
 def test_no_order_of_events_brings_the_box_down_or_makes_it_grow(events: list[tuple[DeviceEvent, float]]) -> None:
     pace = Pace(window=4)
     box = a_box(pace)
-    now_s, on_the_way = 0.0, set[str]()
+    now_s, on_the_way, wanted = 0.0, set[str](), 0
     for event, later_s in events:
         now_s += later_s
         if isinstance(event, Offered) and len(event.letters) > box.room:
             continue
+        wanted += isinstance(event, Wanted)
         for action in box.handle(event, at(now_s)):
             match action:
+                case Brought() | Cut():
+                    wanted -= 1
+                    assert wanted >= 0, "nothing comes that was not wanted, and nothing twice"
                 case Say(Event(event_id)):
                     on_the_way.add(event_id)
                 case Forget(ids):
@@ -470,6 +531,7 @@ CENTRE_ANYTHING: st.SearchStrategy[CentreEvent] = st.one_of(
     st.builds(Heard, FROM_DEVICE, st.just(b"x")),
     st.just(Unreadable(Reason.GARBAGE)),
     st.builds(Committed, st.lists(NAMES)),
+    st.builds(Served, st.builds(Chunk, NAMES, st.just(0)), st.just(b"x")),
 )
 
 
@@ -484,7 +546,7 @@ def test_no_order_of_events_makes_the_centre_take_from_a_stranger(events: list[t
         greeted = greeted or any(
             isinstance(action, Say) and isinstance(action.message, Welcome) for action in actions
         )
-        assert greeted or not any(isinstance(action, Commit | Note) for action in actions)
+        assert greeted or not any(isinstance(action, Commit | Note | Serve) for action in actions)
         assert not (gone and actions)
 
 

@@ -1,0 +1,150 @@
+"""The verbs about boxes: which may connect, what they should run, and the keys of both."""
+
+import argparse
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from central.verb import Arguments, Verb, add_state, now_ms, settings_of, state_of
+from edge.errors import OperatorError
+
+# ------------------------------------------------------------------ device, watchlist, keys
+
+
+def _device_arguments(parser: argparse.ArgumentParser) -> None:
+    does = parser.add_subparsers(dest="does", metavar="admit|revoke|list", required=True)
+    admit = does.add_parser("admit", help="let a box connect")
+    admit.add_argument("device", metavar="ID")
+    admit.add_argument("--keys", type=Path, metavar="FILE", help="what `edge keys` printed there")
+    admit.add_argument("--curve", metavar="KEY", help="or its public CURVE key, 40 characters, in single quotes")
+    admit.add_argument("--seal", metavar="KEY", help="and its public sealing key, 64 hex digits")
+    revoke = does.add_parser("revoke", help="lock a box out at once")
+    revoke.add_argument("device", metavar="ID")
+    for one in (admit, revoke, does.add_parser("list", help="list the boxes")):
+        add_state(one)
+        one.set_defaults(does=one.prog.split()[-1])
+
+
+def _device(arguments: Arguments) -> int:
+    from central.fleet import admit, revoke
+    from central.store.state import open_store
+
+    store = open_store(state_of(arguments))
+    try:
+        if arguments.does == "admit":
+            keys = _public_keys(arguments)
+            device = admit(store, arguments.device, keys["curve"], keys["seal"], now_ms())
+            print(f"admitted {device.id}")
+        elif arguments.does == "revoke":
+            revoke(store, arguments.device)
+            print(f"revoked {arguments.device}")
+        else:
+            for known in store.devices.all():
+                print(f"{known.id}  {'revoked' if known.revoked else 'admitted'}  {known.curve_public}")
+    finally:
+        store.close()
+    return 0
+
+
+def _public_keys(arguments: Arguments) -> dict[str, str]:
+    """Return a box's public keys, from the file that it printed or from the options."""
+    keys: Any = {"curve": arguments.curve, "seal": arguments.seal}
+    if arguments.keys is not None:
+        try:
+            keys = json.loads(arguments.keys.read_bytes())
+        except OSError as error:
+            raise OperatorError(f"cannot read the keys {arguments.keys}: {error.strerror}") from error
+        except ValueError:
+            keys = None
+    if not isinstance(keys, dict) or not all(isinstance(keys.get(name), str) for name in ("curve", "seal")):
+        raise OperatorError(
+            f"the public keys of {arguments.device} are missing",
+            hint="on the box: edge keys > FILE; here: --keys FILE",
+        )
+    return {"curve": keys["curve"], "seal": keys["seal"]}
+
+
+def _watchlist_arguments(parser: argparse.ArgumentParser) -> None:
+    does = parser.add_subparsers(dest="does", metavar="seal", required=True)
+    seal = does.add_parser("seal", help="make the watchlist of one box, which it alone can open")
+    seal.add_argument("--device", required=True, metavar="ID")
+    seal.add_argument("--out", required=True, type=Path, metavar="FILE")
+    seal.add_argument("--model", metavar="NAME", help="the box's embedder, if it is not the centre's")
+    add_state(seal)
+
+
+def _watchlist(arguments: Arguments) -> int:
+    from central.store.state import open_store
+    from central.watchlists import seal_for, write_file
+    from edge.faces.embed import open_embedder
+    from edge.faces.registry import ModelStore, Task, load_registry
+    from edge.faces.runtime import RuntimeSettings
+    from edge.wire.sealing import make_or_load
+
+    settings, state = settings_of(arguments), state_of(arguments)
+    files = ModelStore.default()
+    card = load_registry().wanted(arguments.model or settings.models.embedder, Task.EMBED, files)
+    runtime = RuntimeSettings(provider=settings.models.provider, threads=settings.models.threads)
+    embedder = open_embedder(card, files, runtime)
+    store = open_store(state)
+    try:
+        key = make_or_load(state.seal_key)
+        valid_ms = int(settings.watchlist_valid_h * 3600 * 1000)
+        sealed = seal_for(store, arguments.device, key, embedder, now_ms=now_ms(), valid_ms=valid_ms)
+        entries, references = store.entries.counts()
+    finally:
+        store.close()
+    write_file(arguments.out, sealed)
+    print(f"{arguments.out}: {entries} people, {references} references, for {arguments.device} alone")
+    return 0
+
+
+def _keys_arguments(parser: argparse.ArgumentParser) -> None:
+    add_state(parser)
+
+
+def _keys(arguments: Arguments) -> int:
+    from edge.wire import curve, sealing
+
+    state = state_of(arguments)
+    state.prepare()
+    keys = {
+        "curve": curve.make_or_load(state.curve_key).public,
+        "seal": sealing.make_or_load(state.seal_key).public,
+    }
+    print(json.dumps(keys))
+    return 0
+
+
+# ------------------------------------------------------------------ push
+
+
+def _push_arguments(parser: argparse.ArgumentParser) -> None:
+    does = parser.add_subparsers(dest="does", metavar="root", required=True)
+    root = does.add_parser("root", help="sign with the off-line key which key this centre pushes with")
+    root.add_argument("--out", required=True, type=Path, metavar="FILE", help="the off-line key; made if missing")
+    root.add_argument("--passphrase", action="store_true", help="ask for the passphrase of the off-line key")
+    add_state(root)
+
+
+def _push(arguments: Arguments) -> int:
+    from central.publishing.ceremony import sign_root
+
+    state = state_of(arguments)
+    state.prepare()
+    passphrase = getpass.getpass("passphrase of the off-line key: ").encode() if arguments.passphrase else None
+    online, now = state.push_keys / "online.pem", datetime.fromtimestamp(now_ms() // 1000, UTC)
+    done = sign_root(state.push, arguments.out, online, passphrase, now=now)
+    print(f"root: {done.path}, version {done.version}, good until {done.expires:%Y-%m-%d}: provision boxes with it")
+    print(f"off-line key: {arguments.out} ({done.root_key[:16]}…); keep it away from this machine, in two places")
+    return 0
+
+
+FLEET = {
+    "device": Verb("admit, revoke or list boxes", _device_arguments, _device),
+    "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
+    "push": Verb("make the root of what is pushed to boxes", _push_arguments, _push),
+    "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
+}
