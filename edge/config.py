@@ -12,6 +12,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
+from edge.exposition import MetricsSettings
 from edge.faces.runtime import RuntimeSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
@@ -55,6 +56,7 @@ class Base(Struct, frozen=True, kw_only=True):
     centre: CentreSettings
     link: LinkSettings
     outbox: OutboxSettings = OutboxSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,8 +13,10 @@ import msgspec
 import structlog
 
 from edge.config import Base, Config, load_config
+from edge.exposition import told_if_wanted
 from edge.given import given
 from edge.link import Link, LinkReport
+from edge.metrics import BoxNumbers
 from edge.notify import Notifier
 from edge.outbox import Outbox
 from edge.watching import REPORT_S, Status, Watch
@@ -113,7 +115,9 @@ def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
             outbox=outbox,
             systemd=systemd,
         )
-        return link.run(stop, drain=drain)
+        numbers = BoxNumbers(outbox, device=config.device.id, clock=_now_ms)
+        with told_if_wanted([numbers], config.metrics):
+            return link.run(stop, drain=drain)
 
 
 def _now_ms() -> int:

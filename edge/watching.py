@@ -53,6 +53,12 @@ class Status(WatchReport, frozen=True, kw_only=True):
     """Camera clock of the first frame."""
     busy_s: float = 0.0
     """From taking the first frame to having done with the last, seconds."""
+    looking_s: float = 0.0
+    """Of that, spent on the frames themselves."""
+    camera_id: str = ""
+    references: int = 0
+    """How many references are compared with now."""
+    watchlist_expires_at_ms: int = 0
 
 
 class Watch:
@@ -90,6 +96,7 @@ class Watch:
             model_sha256=embedder.model_sha256,
         )
         self._status = Status()
+        self._looking_s = 0.0
         self._told = ""
         """What the log was last told about a report that could not be left."""
         self._tally = _Tallying(config.camera.id, _now_ms())
@@ -128,6 +135,7 @@ class Watch:
         return self._status
 
     def _look(self, frame: Frame) -> None:
+        since_s = time.monotonic()
         if not self._status.first_captured_ms:
             self._status = msgspec.structs.replace(self._status, first_captured_ms=frame.captured_at_ms)
         for finding in self._pipeline.process(frame):
@@ -141,6 +149,7 @@ class Watch:
                 now_ms=now_ms,
                 taken_at_ms=now_ms - waited_ms,
             )
+        self._looking_s += time.monotonic() - since_s
 
     def _guard(self) -> None:
         """Stop matching against a watchlist that is past its date."""
@@ -172,6 +181,10 @@ class Watch:
             dropped=state.dropped,
             events=self._dispatch.events,
             video_bytes=feed.video_bytes,
+            looking_s=round(self._looking_s, 3),
+            camera_id=self._config.camera.id,
+            references=len(self._pipeline.gallery),
+            watchlist_expires_at_ms=self._watchlist.expires_at_ms,
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),
         )
