@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from edge.exposition import MetricsSettings
 from edge.written import read
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -54,6 +55,7 @@ class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A watchlist made for a box stops matching there this long after it was made; hours."""
     console: ConsoleSettings = ConsoleSettings()
     models: ModelSettings = ModelSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 def load_settings(path: Path | None) -> CentreSettings:
