@@ -4,7 +4,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
@@ -36,6 +36,12 @@ def parsed(text: str) -> dict[str, float]:
             label = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
             found[sample.name.removeprefix("sightline_centre_") + (f"{{{label}}}" if label else "")] = sample.value
     return found
+
+
+def counted(histogram: Histogram) -> float:
+    (family,) = histogram.collect()
+    (count,) = (sample.value for sample in family.samples if sample.name.endswith("_count"))
+    return count
 
 
 def numbers(store: Store, report: IntakeReport | None = None) -> CentreNumbers:
