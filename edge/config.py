@@ -17,6 +17,7 @@ from edge.faces.runtime import RuntimeSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
+from edge.trial import UpdateSettings
 from edge.watchlist import WatchlistSettings
 from edge.wire.messages import Id
 from edge.written import keys, read
@@ -57,6 +58,7 @@ class Base(Struct, frozen=True, kw_only=True):
     link: LinkSettings
     outbox: OutboxSettings = OutboxSettings()
     metrics: MetricsSettings = MetricsSettings()
+    update: UpdateSettings = UpdateSettings()
 
 
 class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -38,6 +38,16 @@ def point(link: Path, to: str) -> None:
         ) from error
 
 
+def remove(path: Path) -> None:
+    """Take a file or a link away, if it is there, for good."""
+    try:
+        if path.is_symlink() or path.exists():
+            path.unlink()
+            settle(path.parent)
+    except OSError as error:
+        raise WorldError(f"cannot remove {path}: {error.strerror}", hint="give back its rights") from error
+
+
 def settle(path: Path) -> None:
     """Make a file's bytes, or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

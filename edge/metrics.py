@@ -79,6 +79,8 @@ class _Watch(WatchReport, frozen=True, kw_only=True):
     video_bytes: int = 0
     looking_s: float | None = None
     references: int | None = None
+    matching: str = ""
+    """The gate's word: "matching", or why not."""
     watchlist_expires_at_ms: int | None = None
 
 
@@ -165,7 +167,7 @@ def _put_present(sheet: Sheet, watch: _Watch) -> None:
     """Put what is only true while watch runs."""
     sheet.put(f"{_E}troubles", len(watch.troubles))
     sheet.put(f"{_E}watchlist_references", watch.references)
-    sheet.put(f"{_E}matching", None if watch.references is None else int(watch.references > 0))
+    sheet.put(f"{_E}matching", None if watch.references is None else int(_matches(watch)))
     sheet.put(f"{_E}watchlist_expires_timestamp_seconds", _seconds(watch.watchlist_expires_at_ms))
     camera = watch.camera
     if camera is None:
@@ -175,6 +177,10 @@ def _put_present(sheet: Sheet, watch: _Watch) -> None:
     sheet.put(f"{_E}camera_reconnects_total", camera.reconnects)
     sheet.put(f"{_E}camera_hung_readers_total", camera.hung_readers)
     sheet.put(f"{_E}camera_clock_ahead_seconds", _seconds(camera.clock_ahead_ms))
+
+
+def _matches(watch: _Watch) -> bool:
+    return bool(watch.references) and watch.matching in ("", "matching")
 
 
 def _put_link(sheet: Sheet, link: _Link) -> None:

@@ -14,16 +14,16 @@ from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.camera.frame import ClockSource, Frame
 from edge.camera.state import CameraState
-from edge.config import Config
 from edge.dispatch import Dispatch
 from edge.errors import SightlineError, WorldError
 from edge.faces.compare import Gallery
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
-from edge.faces.registry import ModelStore, Task, load_registry
+from edge.faces.registry import Task
 from edge.notify import Notifier
 from edge.outbox import Outbox, WatchReport
 from edge.pipeline import Counts, Pipeline
+from edge.running import Running
 from edge.watchlist import Watchlist, open_watchlist
 from edge.wire import sealing
 from edge.wire.ids import new_id
@@ -58,17 +58,26 @@ class Status(WatchReport, frozen=True, kw_only=True):
     camera_id: str = ""
     references: int = 0
     """How many references are compared with now."""
-    watchlist_expires_at_ms: int = 0
 
 
 class Watch:
     """The eyes of one box: camera, pipeline, dispatch, and the telling of how it goes."""
 
-    def __init__(self, config: Config, outbox: Outbox, key: sealing.SealingKey, systemd: Notifier) -> None:
-        registry, store = load_registry(), ModelStore.default()
-        models = config.models
-        embedder = open_embedder(registry.wanted(models.embedder, Task.EMBED, store), store, models.runtime)
+    def __init__(
+        self,
+        running: Running,
+        outbox: Outbox,
+        key: sealing.SealingKey,
+        systemd: Notifier,
+        wanted: Callable[[], str] = str,
+    ) -> None:
+        config, models = running.config, running.config.models
+        detect, embed = running.model(Task.DETECT), running.model(Task.EMBED)
+        embedder = open_embedder(embed.card, embed.store, models.runtime)
         self._config = config
+        self._word = running.word
+        self._wanted = wanted
+        """Gives the word of the state that should run now; each run is of one."""
         self._outbox = outbox
         self._systemd = systemd
         self._watchlist: Watchlist = open_watchlist(
@@ -80,7 +89,7 @@ class Watch:
             now_ms=_now_ms(),
         )
         self._pipeline = Pipeline(
-            open_detector(registry.wanted(models.detector, Task.DETECT, store), store, models.runtime),
+            open_detector(detect.card, detect.store, models.runtime),
             embedder,
             self._watchlist.gallery,
             embedder.candidate_threshold(config.pipeline.policy.candidate_threshold),
@@ -95,7 +104,8 @@ class Watch:
             centre_sealing_key=config.centre.sealing_key,
             model_sha256=embedder.model_sha256,
         )
-        self._status = Status()
+        self._status = Status(state=running.word)
+        self._outdated = False
         self._looking_s = 0.0
         self._told = ""
         """What the log was last told about a report that could not be left."""
@@ -112,7 +122,7 @@ class Watch:
         try:
             with feed:
                 self._systemd.ready()
-                while not stop.is_set() and not feed.ended:
+                while not stop.is_set() and not feed.ended and not self._outdated:
                     # Here and not in a thread of its own: a model that hangs must starve the watchdog. A blind
                     # camera does not, since `next` comes back without a frame; the feed judges that.
                     self._systemd.alive()
@@ -123,6 +133,7 @@ class Watch:
                     self._guard()
                     if every_report():
                         self._report(feed, started_s)
+                        self._notice()
                     if every_tally():
                         self._send_tally(feed)
         finally:
@@ -130,9 +141,16 @@ class Watch:
             self._pipeline.end()
             self._send_tally(feed)
             self._save_the_last()
-            self._report(feed, started_s or time.monotonic(), ended=True)
+            self._report(feed, started_s or time.monotonic(), ended=not self._outdated)
         _log.info("watch.ended", frames=self._status.frames, candidates=self._status.candidates)
         return self._status
+
+    def _notice(self) -> None:
+        """End where another state should run: whoever keeps this program starts it again, with that."""
+        wanted = self._wanted()
+        if wanted != self._word:
+            _log.info("watch.another_state", runs=self._word, wanted=wanted)
+            self._outdated = True
 
     def _look(self, frame: Frame) -> None:
         since_s = time.monotonic()
@@ -184,7 +202,6 @@ class Watch:
             looking_s=round(self._looking_s, 3),
             camera_id=self._config.camera.id,
             references=len(self._pipeline.gallery),
-            watchlist_expires_at_ms=self._watchlist.expires_at_ms,
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),
         )

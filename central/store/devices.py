@@ -1,10 +1,11 @@
 """Admitted boxes and how they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from central.store.database import Database
 from edge.wire.messages import CameraHealth, Heartbeat
@@ -54,6 +55,15 @@ class Devices:
 
     def heard(self, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
         """Keep a box's newest heartbeat."""
+        self.heard_all({device: heartbeat}, at_ms)
+
+    def heard_all(self, heartbeats: Mapping[str, Heartbeat], at_ms: int) -> None:
+        """Keep the newest heartbeat of each of these boxes, in one transaction."""
+        with self._database.write() as connection:
+            for device, heartbeat in heartbeats.items():
+                self._keep(connection, device, heartbeat, at_ms)
+
+    def _keep(self, connection: Connection, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
         health = self._tables.device_health
         said = {
             "heard_at_ms": at_ms,
@@ -64,9 +74,8 @@ class Devices:
             "troubles": "\n".join(" ".join(trouble.split()) for trouble in heartbeat.troubles),
             "camera": msgspec.json.encode(heartbeat.camera).decode() if heartbeat.camera else "",
         }
-        with self._database.write() as connection:
-            if not connection.execute(update(health).where(health.c.device == device).values(**said)).rowcount:
-                connection.execute(insert(health).values(device=device, **said))
+        if not connection.execute(update(health).where(health.c.device == device).values(**said)).rowcount:
+            connection.execute(insert(health).values(device=device, **said))
 
     def find(self, name: str) -> Device | None:
         """Return a device by id, revoked or not."""

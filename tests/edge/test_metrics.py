@@ -81,12 +81,19 @@ def test_the_numbers_of_watch_are_those_of_its_report(outbox: Outbox) -> None:
 
 
 def test_a_box_that_compares_with_nobody_says_so(outbox: Outbox) -> None:
-    leave(outbox, seeing(references=0, watchlist_expires_at_ms=NOW_MS - 5000))
+    leave(outbox, seeing(references=0))
     said = parsed(exposed(numbers(outbox)))
     assert (said["matching"], said["watchlist_references"]) == (0, 0)
-    assert said["watchlist_expires_timestamp_seconds"] == NOW_MS / 1000 - 5
     leave(outbox, seeing(references=40))
     assert parsed(exposed(numbers(outbox)))["matching"] == 1
+
+
+def test_a_gate_that_is_shut_and_the_end_of_a_watchlist_are_told(outbox: Outbox) -> None:
+    body = {"at_ms": NOW_MS, "references": 40, "matching": "before-window", "watchlist_expires_at_ms": NOW_MS + 5000}
+    outbox.report("watch", msgspec.json.encode(body))
+    said = parsed(exposed(numbers(outbox)))
+    assert said["matching"] == 0
+    assert said["watchlist_expires_timestamp_seconds"] == NOW_MS / 1000 + 5
 
 
 def test_a_watch_that_is_silent_is_not_believed_about_the_present(outbox: Outbox) -> None:

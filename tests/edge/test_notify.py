@@ -23,6 +23,7 @@ from edge.faces.registry import ModelStore, Task, load_registry
 from edge.link import Link, LinkSettings
 from edge.notify import Notifier
 from edge.outbox import Outbox, OutboxSettings
+from edge.running import Running
 from edge.service import Home
 from edge.watching import Watch
 from edge.wire import curve
@@ -235,7 +236,7 @@ def _hang(manager: Manager, config: Config) -> list[str]:
         Notifier({**manager.environment, "WATCHDOG_USEC": str(LIMIT_US)}) as line,
         Outbox.open(home.outbox, config.outbox) as outbox,
     ):
-        watch = Watch(config, outbox, make_or_load(home.sealing_key), line)
+        watch = Watch(Running(config), outbox, make_or_load(home.sealing_key), line)
         watch._pipeline.detector = detector
         thread = threading.Thread(target=watch.run, args=(stop,))
         thread.start()
