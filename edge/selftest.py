@@ -59,6 +59,11 @@ def run(trials: Iterable[tuple[str, Try]], at_ms: int) -> SelfTest:
     return SelfTest(at_ms=at_ms, parts=tuple(attempt(name, trial) for name, trial in trials))
 
 
+def failing(error: SightlineError) -> str:
+    """Be the part that failed with an error met elsewhere."""
+    raise error
+
+
 def report_name(process: str) -> str:
     """Return the name under which a process leaves its result in the outbox."""
     return f"{_REPORT}{process}"
