@@ -304,7 +304,7 @@ class Intake:
     def _expel(self, frames: Frames, now: Instant) -> None:
         """Turn away a box that was admitted when it connected and no longer is."""
         self._counts["denied"] += 1
-        self._say_rarely("intake.expelled", key=frames.key)
+        self._say_rarely("intake.expelled", public_key=frames.key)
         for peer in [peer for peer in self._peers.values() if peer.route == frames.route]:
             self._handle(peer, Expelled(), now)
             return
@@ -394,7 +394,7 @@ class Intake:
             return False
         if not admitted:
             self._counts["denied"] += 1
-            self._say_rarely("intake.denied", key=public_key)
+            self._say_rarely("intake.denied", public_key=public_key)
         return admitted
 
     def _send(self, route: bytes, message: FromDevice | FromCentre, payload: bytes = b"") -> None:

@@ -28,11 +28,13 @@ from central.console.feed import Feed
 from central.console.gate import make_or_load_token
 from central.intake import Intake, IntakeSettings
 from central.invitations import Reception
+from central.metrics import AlertDelays, CentreNumbers, TimedInbox
 from central.publishing.shelf import Shelf
 from central.settings import CentreSettings
 from central.store.state import StateDir, Store, open_store
 from central.watchlists import renew
 from edge.errors import OperatorError, SightlineError, WorldError
+from edge.exposition import told_if_wanted
 from edge.faces.embed import Embedder, open_embedder
 from edge.faces.registry import ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
@@ -76,17 +78,18 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
         if renewed:
             _log.info("references embedded again by the present model", references=renewed)
         feed = Feed()
+        inbox, delays = TimedInbox(store.inbox), AlertDelays(store, feed.publish)
         intake = Intake(
             IntakeSettings(endpoint=settings.endpoint),
             key=curve_key,
-            inbox=store.inbox,
+            inbox=inbox,
             admissions=store.devices,
             heartbeats=store.devices,
             reception=Reception(store),
             publications=Shelf(state.push),
         )
         alerting = Alerting(
-            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=feed.publish
+            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=delays.alerted
         )
         app = make_app(
             store,
@@ -96,7 +99,8 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
             received=lambda: intake.report().bytes_received,
         )
         console = _Console(app, listener, feed)
-        with intake:
+        numbers = CentreNumbers(store, intake.report, inbox, delays, now_ms)
+        with intake, told_if_wanted([numbers], settings.metrics):
             endpoint = intake.bind()
             workers = [
                 Worker("intake", lambda stop: _ignore(intake.run(stop)), bell),

@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb("keys", _keys, "print this box's public keys, making them if there are none")
     verb("status", _status, "print what watch and link last said of themselves, as JSON")
-    verb("check", _check, "try every part of the configuration and say what is wrong")
+    trying = verb("check", _check, "try every part of the configuration and say what is wrong")
+    trying.add_argument("--json", action="store_true", help="print JSON instead, at the end")
     examine = verb("examine", _examine, "try a state that was pushed; link does this by itself", config=False)
     for name in ("--device", "--centre", "--state"):
         examine.add_argument(name, required=True)
@@ -159,7 +160,7 @@ def _status(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from edge.check import check
 
-    return check(options.config, print)
+    return check(options.config, print, as_json=options.json)
 
 
 def _examine(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Struct
 
+from edge import selftest
 from edge.outbox import Outbox, WatchReport
 from edge.wire.messages import Applied, Heartbeat
 from edge.wire.turns import State
@@ -99,6 +100,8 @@ def heartbeat(outbox: Outbox, now_ms: int, applied: Applied | None) -> Heartbeat
     """Return the facts of the moment (box clock)."""
     watch = said_by_watch(outbox)
     troubles = list(watch.troubles)
+    for test in selftest.results(outbox.reports()).values():
+        troubles.extend(test.troubles)
     if watch.unfit:
         troubles.insert(0, f"watch cannot run what was pushed: {watch.unfit}")
     seeing, camera = watch.seeing, watch.camera
