@@ -8,6 +8,7 @@ from central.store.database import Database, open_database
 from central.store.devices import Devices
 from central.store.entries import Entries
 from central.store.inbox import Inbox
+from central.store.rollouts import Rollouts
 from edge.errors import WorldError
 
 
@@ -48,6 +49,11 @@ class StateDir:
         return self.folder / "keys" / "push"
 
     @property
+    def push_payloads(self) -> Path:
+        """Return the folder of what roll-outs that are under way will publish."""
+        return self.folder / "rollouts"
+
+    @property
     def console_token(self) -> Path:
         """Return the path of the console's token."""
         return self.folder / "console.token"
@@ -77,6 +83,7 @@ class Store:
     alerts: Alerts
     entries: Entries
     devices: Devices
+    rollouts: Rollouts
 
     def close(self) -> None:
         """Release the database."""
@@ -88,4 +95,5 @@ def open_store(state: StateDir) -> Store:
     state.prepare()
     database = open_database(f"sqlite:///{state.database.resolve()}", state.storage_key)
     inbox = Inbox(database)
-    return Store(database, inbox, Alerts(database, inbox), Entries(database), Devices(database))
+    alerts, entries = Alerts(database, inbox), Entries(database)
+    return Store(database, inbox, alerts, entries, Devices(database), Rollouts(database))
