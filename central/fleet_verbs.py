@@ -118,12 +118,16 @@ def _watchlist_arguments(parser: argparse.ArgumentParser) -> None:
     does = parser.add_subparsers(dest="does", metavar="seal", required=True)
     seal = does.add_parser("seal", help="make the watchlist of one box, which it alone can open")
     seal.add_argument("--device", required=True, metavar="ID")
+    seal.add_argument(
+        "--deployment", required=True, type=Path, metavar="FILE", help="why, by whose authority, where, when; YAML"
+    )
     seal.add_argument("--out", required=True, type=Path, metavar="FILE")
     seal.add_argument("--model", metavar="NAME", help="the box's embedder, if it is not the centre's")
     add_state(seal)
 
 
 def _watchlist(arguments: Arguments) -> int:
+    from central.deployments import load_deployment, window_in_words
     from central.store.state import open_store
     from central.watchlists import seal_for, write_file
     from edge.faces.embed import open_embedder
@@ -131,7 +135,8 @@ def _watchlist(arguments: Arguments) -> int:
     from edge.faces.runtime import RuntimeSettings
     from edge.wire.sealing import make_or_load
 
-    settings, state = settings_of(arguments), state_of(arguments)
+    settings, state, now = settings_of(arguments), state_of(arguments), now_ms()
+    deployment = load_deployment(arguments.deployment, now_ms=now, max_h=settings.deployment_max_h)
     files = ModelStore.default()
     card = load_registry().wanted(arguments.model or settings.models.embedder, Task.EMBED, files)
     runtime = RuntimeSettings(provider=settings.models.provider, threads=settings.models.threads)
@@ -140,12 +145,15 @@ def _watchlist(arguments: Arguments) -> int:
     try:
         key = make_or_load(state.seal_key)
         valid_ms = int(settings.watchlist_valid_h * 3600 * 1000)
-        sealed = seal_for(store, arguments.device, key, embedder, now_ms=now_ms(), valid_ms=valid_ms)
+        sealed = seal_for(
+            store, arguments.device, key, embedder, deployment=deployment, now_ms=now, valid_ms=valid_ms
+        )
         entries, references = store.entries.counts()
     finally:
         store.close()
     write_file(arguments.out, sealed)
     print(f"{arguments.out}: {entries} people, {references} references, for {arguments.device} alone")
+    print(f"deployment {deployment.id}: {window_in_words(deployment)}")
     return 0
 
 

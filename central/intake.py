@@ -16,7 +16,7 @@ What this needs of the rest of the centre are the ports below.
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Protocol, Self
 
@@ -56,6 +56,8 @@ _PIECES = 8
 """Pieces that are read in one turn: 2 MiB."""
 _SWEEP_S = 1.0
 """Seconds between two looks for boxes that have gone silent."""
+_BEATS_S = 0.25
+"""Seconds between two writings of heartbeats: a thousand boxes, each by itself, would be 200 syncs a second."""
 
 
 class Inbox(Protocol):
@@ -83,8 +85,8 @@ class Admissions(Protocol):
 class Heartbeats(Protocol):
     """Who hears that a box is alive."""
 
-    def heard(self, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
-        """Take a box's newest heartbeat, received at this time."""
+    def heard_all(self, heartbeats: Mapping[str, Heartbeat], at_ms: int) -> None:
+        """Take each of these boxes' newest heartbeat, received shortly before this time."""
 
 
 class Publications(Protocol):
@@ -146,6 +148,8 @@ class IntakeReport(Struct, frozen=True, kw_only=True):
     """Handshakes that never got as far as a key: plain clients, wrong centre keys, noise."""
     refused: dict[str, int] = {}
     """Messages refused, by reason."""
+    cut: dict[str, int] = {}
+    """Connections that took more than their share, by reason."""
 
 
 class _Peer:
@@ -180,8 +184,12 @@ class Intake:
         self._asking: deque[_Peer] = deque()
         self._peers: dict[str, _Peer] = {}
         self._batch: list[Arrival] = []
+        self._beats: dict[str, Heartbeat] = {}
+        """Each box's newest heartbeat since they were last written."""
+        self._beats_s = 0.0
         self._counts: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._cut: Counter[str] = Counter()
         self._quiet_until_s: dict[str, float] = {}
         self._sweep_s = 0.0
         self._switchboard: Switchboard | None = None
@@ -222,7 +230,7 @@ class Intake:
 
     def report(self) -> IntakeReport:
         """Return the counters so far; any thread may ask."""
-        return IntakeReport(peers=len(self._peers), refused=dict(self._refused), **self._counts)
+        return IntakeReport(peers=len(self._peers), refused=dict(self._refused), cut=dict(self._cut), **self._counts)
 
     # ------------------------------------------------------------------ one turn
 
@@ -243,10 +251,20 @@ class Intake:
             self._counts["broken_handshakes"] += switchboard.broken
             self._say_rarely("intake.broken_handshake", count=switchboard.broken)
             switchboard.broken = 0
+        for cut in switchboard.sweep(now.monotonic_s):
+            self._cut[cut.why.value] += 1
+            self._say_rarely("intake.cut", why=cut.why.value, key=cut.key)
         if now.monotonic_s >= self._sweep_s:
             self._sweep_s = now.monotonic_s + _SWEEP_S
             for peer in list(self._peers.values()):
                 self._handle(peer, Tick(), now)
+        self._keep_beats(now)
+
+    def _keep_beats(self, now: Instant) -> None:
+        if self._beats and now.monotonic_s >= self._beats_s:
+            self._beats_s = now.monotonic_s + _BEATS_S
+            beats, self._beats = self._beats, {}
+            self._heartbeats.heard_all(beats, now.clock_ms)
 
     def _hear(self, frames: Frames, device: str | None, now: Instant) -> None:
         if device is None:
@@ -285,7 +303,7 @@ class Intake:
                 case Commit(arrival):
                     self._batch.append(arrival)
                 case Note(heartbeat):
-                    self._heartbeats.heard(peer.side.device, heartbeat, now.clock_ms)
+                    self._beats[peer.side.device] = heartbeat
                 case Serve():
                     if peer.asked is None:
                         self._asking.append(peer)

@@ -47,6 +47,8 @@ class Workshop:
     """Make the watchlist of a box for the embedder that it runs, under a deployment (JSON)."""
     open: Callable[[ModelCard, ModelStore], Embedder]
     """Load an embedder; each is asked for once in a while and kept by whom that costs."""
+    over: Callable[[str], bool]
+    """Return whether a deployment (JSON) is over."""
     default_model: str = ""
     """The embedder of boxes whose state says nothing of it."""
 
@@ -63,8 +65,15 @@ def make(
     has_list = before is not None and bool(before.watchlist)
     sealed_for = before.embedder if before else ""
     paper = payload / DEPLOYMENT
-    deployment = paper.read_text() if paper.exists() else before.deployment if before else ""
+    deployment = before.deployment if before else ""
+    if paper.exists():
+        deployment = paper.read_text()
+    elif plan.what is What.WATCHLIST and not has_list:
+        raise OperatorError(f"no deployment is known for {device}", hint="say why and when: --deployment FILE")
     replaces = REPLACES[plan.what]
+    if has_list and not paper.exists() and plan.what is not What.WATCHLIST and workshop.over(deployment):
+        # Its box has destroyed it, and nobody may be looked for by it again.
+        has_list, replaces, sealed_for, deployment = False, (*replaces, WATCHLIST), "", ""
     if plan.what is What.WATCHLIST or has_list or paper.exists():
         with TemporaryDirectory() as folder:
             card, store = _embedder(plan, files, held, Path(folder), workshop.default_model)

@@ -30,6 +30,13 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model = does.add_parser("model", help="give boxes models, and a watchlist that belongs to them")
     model.add_argument("models", nargs="+", metavar="NAME|FILE", help="registered models, or files of cards (YAML)")
+    for one in (watchlist, model):
+        one.add_argument(
+            "--deployment",
+            type=Path,
+            metavar="FILE",
+            help="why, by whose authority, where, when (YAML); without it as in the watchlist before",
+        )
     for one in (config, watchlist, model):
         _add_rollout(one)
     does.add_parser("status", help="say where roll-outs stand").add_argument(
@@ -92,14 +99,36 @@ def _push_config(arguments: Arguments) -> int:
 def _push_watchlist(arguments: Arguments) -> int:
     from central.store.rollouts import What
 
-    return _begin(arguments, What.WATCHLIST, lambda _: None, model=arguments.model)
+    paper = _deployment(arguments)
+    return _begin(arguments, What.WATCHLIST, paper, model=arguments.model)
 
 
 def _push_model(arguments: Arguments) -> int:
     from central.parts import pack_models
     from central.store.rollouts import What
 
-    return _begin(arguments, What.MODEL, lambda folder: pack_models(folder, arguments.models))
+    paper = _deployment(arguments)
+
+    def pack(folder: Path) -> None:
+        paper(folder)
+        pack_models(folder, arguments.models)
+
+    return _begin(arguments, What.MODEL, pack)
+
+
+def _deployment(arguments: Arguments) -> Pack:
+    """Return what puts the deployment that is named, if any, to what a roll-out brings."""
+    import msgspec
+
+    from central.deployments import load_deployment
+    from central.parts import DEPLOYMENT
+    from edge import durable
+
+    if arguments.deployment is None:
+        return lambda _: None
+    longest_h = settings_of(arguments).deployment_max_h
+    deployment = load_deployment(arguments.deployment, now_ms=now_ms(), max_h=longest_h)
+    return lambda folder: durable.write(folder / DEPLOYMENT, msgspec.json.encode(deployment))
 
 
 def _begin(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from central.fleet import wanted_devices
@@ -31,6 +32,7 @@ from edge.faces.runtime import RuntimeSettings
 from edge.wire import curve, sealing
 from edge.wire.ids import new_id
 from edge.wire.push import CONFIG, MODELS, WATCHLIST
+from edge.wire.watchlist import Deployment
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("central.pushing")
 
@@ -194,10 +196,20 @@ def open_pushing(state: StateDir, settings: CentreSettings, store: Store, clock:
         return loaded[card.sha256]
 
     def seal(device: str, embedder: AnyEmbedder, deployment: str) -> bytes:
-        del deployment
-        return seal_for(store, device, key, embedder, now_ms=clock(), valid_ms=valid_ms)
+        return seal_for(
+            store,
+            device,
+            key,
+            embedder,
+            deployment=msgspec.json.decode(deployment, type=Deployment),
+            now_ms=clock(),
+            valid_ms=valid_ms,
+        )
 
-    workshop = Workshop(own, seal, load, settings.models.embedder)
+    def over(deployment: str) -> bool:
+        return msgspec.json.decode(deployment, type=Deployment).until_ms <= clock()
+
+    workshop = Workshop(own, seal, load, over, settings.models.embedder)
     repository = Repository(state.push, state.push_keys)
     return Pushing(store, repository, state.push_payloads, workshop, clock)
 

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import threading
@@ -44,6 +45,7 @@ SWEEP_S = 60.0
 IDLE_S = 1.0
 WAITS_S = 30.0
 STOP_S = 1.5
+MOST_FILES = 65_536
 KNOWN_MS = 31 * 24 * 3600 * 1000
 """How long ids of judged events are remembered, so that a box long cut off cannot raise one twice."""
 
@@ -67,6 +69,7 @@ class Ready:
 
 def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready], None]) -> None:
     """Run the centre until SIGTERM or SIGINT; raises what stopped it otherwise."""
+    _allow_files()
     with _bell() as bell, _only_one(state), _console_socket(settings) as listener, _opened(state) as store:
         seal_key = sealing.make_or_load(state.seal_key)
         curve_key = curve.make_or_load(state.curve_key)
@@ -254,6 +257,13 @@ class _Console:
 
 
 # ------------------------------------------------------------------ building
+
+
+def _allow_files() -> None:
+    """Ask for as many open files as may be had: every box holds one, and the usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
 
 
 @contextmanager

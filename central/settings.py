@@ -52,6 +52,8 @@ class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Alerts and their pictures are deleted this long after their last revision; hours, at most 31 days."""
     watchlist_valid_h: Hours = 168.0
     """A watchlist made for a box stops matching there this long after it was made; hours."""
+    deployment_max_h: Hours = 168.0
+    """The longest window that a deployment may have; hours, at most 31 days."""
     console: ConsoleSettings = ConsoleSettings()
     models: ModelSettings = ModelSettings()
 

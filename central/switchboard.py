@@ -1,9 +1,8 @@
 """Where every box's line ends: the only importer of ZeroMQ at the centre.
 
-A ROUTER, the ZAP handler that admits keys, and the monitor that sees handshakes fail, on one thread. What
-libzmq bounds: the size of a frame, the messages that wait per box, the time for a handshake. What it does
-not: the frames of one message; a box with an admitted key that never ends one can fill memory until it is
-revoked and the centre restarted.
+A ROUTER, the ZAP handler that admits keys, and the monitor that sees connections come, go and fail, on one
+thread. What libzmq bounds: the size of a frame, the messages that wait per box, the time for a handshake.
+What it does not, connections.py does: the frames of one message, the connections of one key.
 """
 
 import contextlib
@@ -16,6 +15,7 @@ from msgspec import Struct
 from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
+from central.connections import Connections, Cut
 from edge.errors import WorldError
 from edge.wire import address
 from edge.wire.curve import CurveKey
@@ -30,6 +30,14 @@ _PEER_QUEUE = 16
 """Messages of one box that may wait unread, at most 1 MiB of payload each."""
 _PEER_ANSWERS = 64
 """Messages that may wait for one box to read them, at most 256 KiB each: what is more is dropped, and asked again."""
+_BACKLOG = 1024
+"""Connections that may wait for their first byte: a whole fleet dials at once when a centre comes back."""
+_MOST_FRAMES = 3
+"""Frames of one message that are kept: with more than two it is garbage, however many more there are."""
+_SWEEP_S = 0.25
+"""Seconds between two looks at what each connection holds: 3 microseconds for each."""
+_GONE = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+_BROKEN = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
 
 class Frames(Struct, frozen=True):
@@ -45,6 +53,9 @@ class Switchboard:
 
     def __init__(self, endpoint: str, key: CurveKey, admitted: Callable[[str], bool]) -> None:
         self.broken = 0
+        """Handshakes that have failed; whoever reads it sets it back."""
+        self._connections = Connections()
+        self._sweep_s = 0.0
         self._admitted = admitted
         endpoint = address.checked(endpoint, what="intake.endpoint")
         self._context: zmq.Context[_Socket] = zmq.Context()
@@ -57,15 +68,14 @@ class Switchboard:
         self._router.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
         self._router.setsockopt(zmq.SNDHWM, _PEER_ANSWERS)
         self._router.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        self._router.setsockopt(zmq.BACKLOG, _BACKLOG)
         self._router.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self._router.ipv6 = "[" in endpoint
         self._router.zap_domain = _ZAP_DOMAIN
         self._router.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         self._router.curve_server = True
         self._router.curve_secretkey = key.secret
-        self._monitor = self._router.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-        )
+        self._monitor = self._router.get_monitor_socket(_BROKEN | _GONE | zmq.EVENT_ACCEPTED)
         self._poller = zmq.Poller()
         for socket in (self._zap, self._router, self._monitor):
             self._poller.register(socket, zmq.POLLIN)
@@ -89,9 +99,7 @@ class Switchboard:
         if self._zap in ready:
             self._admit()
         if self._monitor in ready:
-            with contextlib.suppress(zmq.Again):
-                while parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK)):
-                    self.broken += 1
+            self._follow()
         heard: list[Frames] = []
         if self._router in ready:
             with contextlib.suppress(zmq.Again):
@@ -101,10 +109,35 @@ class Switchboard:
                     size += sum(len(frame) for frame in heard[-1].body)
         return heard
 
+    def sweep(self, at_s: float) -> list[Cut]:
+        """Cut the connections that take more than their share, if it is time to look (monotonic, seconds)."""
+        if at_s < self._sweep_s:
+            return []
+        self._sweep_s = at_s + _SWEEP_S
+        return self._connections.sweep()
+
+    def _follow(self) -> None:
+        """Take note of connections that came, went and failed."""
+        with contextlib.suppress(zmq.Again):
+            while True:
+                told = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+                if told["event"] == zmq.EVENT_ACCEPTED:
+                    self._connections.accepted(told["value"])
+                elif told["event"] & _GONE:
+                    self._connections.gone(told["value"])
+                else:
+                    self.broken += 1
+
     def _read(self) -> Frames:
-        route, *body = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
-        key = body[-1].get("User-Id") if body else ""
-        return Frames(route.bytes, str(key), [frame.bytes for frame in body])
+        frames = [self._router.recv(zmq.NOBLOCK, copy=False)]
+        while frames[-1].more:
+            frame = self._router.recv(copy=False)  # a message is here whole or not at all
+            frames[_MOST_FRAMES:] = [frame]
+        route, *body = frames
+        key = str(body[-1].get("User-Id")) if body else ""
+        with contextlib.suppress(zmq.ZMQError):  # over ipc there is no such property
+            self._connections.spoke(int(body[-1].get("__fd")) if body else -1, key)
+        return Frames(route.bytes, key, [frame.bytes for frame in body])
 
     def _admit(self) -> None:
         """Answer one question of ZAP (RFC 27): whether this key may connect."""

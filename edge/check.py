@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from edge.camera.address import holds_password
 from edge.camera.feed import Feed
-from edge.config import Config, load_config
-from edge.errors import SightlineError, WorldError
+from edge.config import Config, load
+from edge.errors import OperatorError, SightlineError, WorldError
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.golden import prove
@@ -21,6 +21,7 @@ from edge.faces.pixels import Pixels
 from edge.faces.registry import ModelCard, ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings, open_session
 from edge.outbox import Outbox
+from edge.running import Chosen, Running, running
 from edge.service import Home, public_keys
 from edge.watchlist import open_watchlist
 from edge.wire import sealing
@@ -32,14 +33,17 @@ DIAL_WAIT_S = 5.0
 
 def check(path: Path, say: Callable[[str], None]) -> int:
     """Try everything and say how it went; 0 where all is well, else the exit code of the first trouble."""
-    config = load_config(path)
-    say(f"ok    configuration   {path}: device {config.device.id}, camera {config.camera.id}")
+    base = load(path)
+    state = running(base, Home(Path(base.device.state)).pushed)
+    config = state.config
+    source = f"pushed state {state.word}" if state.word else str(path)
+    say(f"ok    configuration   {source}: device {config.device.id}, camera {config.camera.id}")
     probes: tuple[tuple[str, Callable[[Config], str]], ...] = (
         ("keys", _keys),
         ("outbox", _outbox),
-        *((f"model {task.value}", partial(_model, task=task)) for task in Task),
-        *((f"form {card.name}", partial(_form, card=card)) for card in _other_forms(config)),
-        ("watchlist", _watchlist),
+        *((f"model {task.value}", partial(_model, chosen=state.model(task), task=task)) for task in Task),
+        *((f"form {card.name}", partial(_form, card=card)) for card in _other_forms(state)),
+        ("watchlist", partial(_watchlist, embedder=state.model(Task.EMBED))),
         ("camera", _camera),
         ("centre", _centre),
     )
@@ -64,14 +68,9 @@ def _outbox(config: Config) -> str:
         return f"{path}: {outbox.count()} waiting, {outbox.shed()} ever dropped"
 
 
-def _chosen(config: Config, task: Task) -> ModelCard:
-    name = config.models.detector if task is Task.DETECT else config.models.embedder
-    return load_registry().wanted(name, task, ModelStore.default())
-
-
-def _model(config: Config, task: Task) -> str:
+def _model(config: Config, chosen: Chosen, task: Task) -> str:
     """Load what is configured, which tries it with its golden pictures where it has any."""
-    card, store, runtime = _chosen(config, task), ModelStore.default(), config.models.runtime
+    card, store, runtime = chosen.card, chosen.store, config.models.runtime
     if task is Task.DETECT:
         open_detector(card, store, runtime)
     else:
@@ -79,9 +78,9 @@ def _model(config: Config, task: Task) -> str:
     return f"{card.name} ({card.file}) verified and {_tried(card, store, runtime)}, provider {runtime.provider}"
 
 
-def _other_forms(config: Config) -> list[ModelCard]:
+def _other_forms(state: Running) -> list[ModelCard]:
     """Return the models that came with the program and are not what is configured."""
-    chosen = {_chosen(config, task).name for task in Task}
+    chosen = {state.model(task).card.name for task in Task}
     return [card for card in load_registry().models.values() if card.golden and card.name not in chosen]
 
 
@@ -96,17 +95,25 @@ def _tried(card: ModelCard, store: ModelStore, runtime: RuntimeSettings) -> str:
     return f"right within {100 * prove(session, card, store):.2f} %" if card.golden else "loaded, no golden file"
 
 
-def _watchlist(config: Config) -> str:
+def _watchlist(config: Config, embedder: Chosen) -> str:
     watchlist = open_watchlist(
         config.watchlist,
         sealing.make_or_load(Home(Path(config.device.state)).sealing_key),
         author=config.centre.sealing_key,
         device=config.device.id,
-        model_sha256=_chosen(config, Task.EMBED).template_identity,
+        model_sha256=embedder.card.template_identity,
         now_ms=time.time_ns() // 1_000_000,
     )
-    left_h = (watchlist.expires_at_ms - time.time_ns() // 1_000_000) / 3_600_000
-    return f"{len(watchlist.gallery)} references, expires in {left_h:.1f} h"
+    now_ms = time.time_ns() // 1_000_000
+    window = watchlist.permit.deployment
+    if window.cameras and config.camera.id not in window.cameras:
+        raise OperatorError(
+            f"deployment {window.id} does not cover camera {config.camera.id}: nobody is matched",
+            hint="name the camera in the deployment and seal the watchlist again, or correct camera.id",
+        )
+    left_h, wait_h = (watchlist.permit.expires_at_ms - now_ms) / 3_600_000, (window.from_ms - now_ms) / 3_600_000
+    begins = f"begins in {wait_h:.1f} h, " if wait_h > 0 else ""
+    return f"{len(watchlist.gallery)} references, deployment {window.id} {begins}expires in {left_h:.1f} h"
 
 
 def _camera(config: Config) -> str:

@@ -41,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     verb("keys", _keys, "print this box's public keys, making them if there are none")
     verb("status", _status, "print what watch and link last said of themselves, as JSON")
     verb("check", _check, "try every part of the configuration and say what is wrong")
+    examine = verb("examine", _examine, "try a state that was pushed; link does this by itself", config=False)
+    for name in ("--device", "--centre", "--state"):
+        examine.add_argument(name, required=True)
+    examine.add_argument("folder", type=Path)
     bench = verb("bench", _bench, "time every stage of the pipeline", config=False)
     bench.add_argument("--model", action="append", default=[], metavar="NAME", help="only these; else all here")
     bench.add_argument(
@@ -119,15 +123,22 @@ def _keys(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from edge.config import load_base
     from edge.outbox import Outbox
+    from edge.running import current_word
     from edge.service import Home
 
     config = load_base(options.config)
-    path = Home(Path(config.device.state)).outbox
+    home = Home(Path(config.device.state))
+    path = home.outbox
     if not path.exists():
         raise OperatorError(f"there is no outbox {path} yet", hint="edge watch makes it when it starts")
     with Outbox.open(path, config.outbox) as outbox:
         reports = {name: json.loads(body) for name, body in outbox.reports().items()}
-        print(json.dumps({**reports, "waiting": outbox.count(), "shed": outbox.shed()}, indent=2))
+        print(
+            json.dumps(
+                {**reports, "state": current_word(home.pushed), "waiting": outbox.count(), "shed": outbox.shed()},
+                indent=2,
+            )
+        )
     return 0
 
 
@@ -135,6 +146,13 @@ def _check(options: argparse.Namespace) -> int:
     from edge.check import check
 
     return check(options.config, print)
+
+
+def _examine(options: argparse.Namespace) -> int:
+    from edge.examining import examine
+
+    examine(options.folder, options.device, options.centre, options.state)
+    return 0
 
 
 def _probe(options: argparse.Namespace) -> int:

@@ -13,9 +13,11 @@ from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
 from edge.faces.runtime import RuntimeSettings
+from edge.gate import GateSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
+from edge.trial import UpdateSettings
 from edge.watchlist import WatchlistSettings
 from edge.wire.messages import Id
 from edge.written import keys, read
@@ -55,6 +57,7 @@ class Base(Struct, frozen=True, kw_only=True):
     centre: CentreSettings
     link: LinkSettings
     outbox: OutboxSettings = OutboxSettings()
+    update: UpdateSettings = UpdateSettings()
 
 
 class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +67,7 @@ class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watchlist: WatchlistSettings
     models: ModelSettings = ModelSettings()
     pipeline: PipelineSettings = PipelineSettings()
+    gate: GateSettings = GateSettings()
 
 
 def load_config(path: Path) -> Config:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from edge.errors import WorldError
 
+_ZEROS_BYTES = 1024 * 1024
+
 
 def write(path: Path, content: bytes) -> None:
     """Put a file of mode 0600 in place, making its folder; who reads meanwhile sees the old one or the new one."""
@@ -24,6 +26,26 @@ def write(path: Path, content: bytes) -> None:
         ) from error
 
 
+def destroy(path: Path) -> None:
+    """Overwrite a file with zeros, on the disk, and delete it; one that is not there is gone already.
+
+    What a flash card keeps of overwritten blocks by itself is out of reach from here.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
+            left = os.fstat(file.fileno()).st_size
+            while left:
+                left -= file.write(bytes(min(left, _ZEROS_BYTES)))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        settle(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WorldError(f"cannot destroy {path}: {error.strerror}", hint="delete it by hand") from error
+
+
 def point(link: Path, to: str) -> None:
     """Make a symbolic link point elsewhere, at once: it is never missing."""
     part = link.with_name(f".{link.name}.{os.getpid()}.part")
@@ -36,6 +58,16 @@ def point(link: Path, to: str) -> None:
         raise WorldError(
             f"cannot switch {link}: {error.strerror}", hint="make room, or give back its rights"
         ) from error
+
+
+def remove(path: Path) -> None:
+    """Take a file or a link away, if it is there, for good."""
+    try:
+        if path.is_symlink() or path.exists():
+            path.unlink()
+            settle(path.parent)
+    except OSError as error:
+        raise WorldError(f"cannot remove {path}: {error.strerror}", hint="give back its rights") from error
 
 
 def settle(path: Path) -> None:

@@ -55,8 +55,8 @@ class Dialler:
     def __exit__(self, *_: object) -> None:
         self._context.term()
 
-    def dial(self, endpoint: str) -> "Line":
-        """Start to connect; what becomes of it, `Line.wait` tells."""
+    def dial(self, endpoint: str, bell: int | None = None) -> "Line":
+        """Start to connect; what becomes of it, `Line.wait` tells. A `bell` that is readable ends its waiting."""
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
@@ -67,13 +67,13 @@ class Dialler:
         socket.curve_serverkey = self._centre_key
         socket.curve_publickey = self._key.public.encode("ascii")
         socket.curve_secretkey = self._key.secret
-        return Line(socket, endpoint)
+        return Line(socket, endpoint, bell)
 
 
 class Line:
     """One connection: a DEALER that dials once, and the monitor that tells what became of it."""
 
-    def __init__(self, socket: _Socket, endpoint: str) -> None:
+    def __init__(self, socket: _Socket, endpoint: str, bell: int | None = None) -> None:
         self._socket = socket
         wanted = zmq.EVENT_HANDSHAKE_SUCCEEDED
         for event in _PARTINGS:
@@ -82,6 +82,8 @@ class Line:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
+        if bell is not None:
+            self._poller.register(bell, zmq.POLLIN)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:

@@ -10,22 +10,27 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 import structlog
 from msgspec import Meta, Struct
 
+from edge.centre_clock import CentreClock
 from edge.errors import WorldError
+from edge.fetching import LinkCarrier
 from edge.line import Dialler, Line
 from edge.notify import Notifier
-from edge.outbox import Outbox, Outgoing, WatchReport
+from edge.outbox import Outbox, Outgoing
+from edge.telling import LinkReport, Numbers, heartbeat, in_words, said_by_watch
 from edge.wire import address, codec
 from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
 from edge.wire.curve import CurveKey, checked_public
-from edge.wire.messages import Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
+from edge.wire.messages import Applied, Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
 from edge.wire.turns import (
     Beat,
+    Brought,
+    Cut,
     Declined,
     DeviceAction,
     DeviceEvent,
@@ -40,6 +45,7 @@ from edge.wire.turns import (
     Say,
     State,
     Tick,
+    Told,
     Unreadable,
 )
 
@@ -47,9 +53,6 @@ _POLL_MS = 50
 """Longest sleep, milliseconds: how late a new row or a stop is seen. At 25 an idle link took 1.3 % of a core."""
 _REPORT_S = 1.0
 _STUMBLE_CAP_S = 30.0
-_WATCH_SILENT_MS = 15_000
-_MOST_TROUBLES = 16
-_TROUBLE_CHARACTERS = 512
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.link")
 
@@ -73,48 +76,14 @@ class LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Heartbeats, patience, window and back-off."""
 
 
-class LinkReport(Struct, frozen=True, kw_only=True):
-    """What `link` leaves in the outbox, under the name "link", about itself."""
+class Changes(Protocol):
+    """Who brings about what the centre wants this box to run; asked from the link's thread."""
 
-    at_ms: int = 0
-    """Box clock when it was written."""
-    state: str = State.RESTING.value
-    connected: bool = False
-    """Whether the centre has welcomed the box on the present connection."""
-    endpoint: str = ""
-    """Where it dialled last."""
-    connects: int = 0
-    """Welcomes since the start."""
-    bytes_sent: int = 0
-    """Lengths of all frames handed to the socket, resent ones too; CURVE and TCP add theirs."""
-    bytes_received: int = 0
-    messages_sent: int = 0
-    messages_received: int = 0
-    acked: int = 0
-    """Rows that left the outbox because the centre has them."""
-    unacked: int = 0
-    """Rows on their way."""
-    waiting: int = 0
-    """Rows in the outbox, those on their way among them."""
-    declined: int = 0
-    """Rows the centre would not take; they stay."""
-    unsendable: int = 0
-    """Rows that are no message and were taken out: a fault of the writer."""
-    centre_clock_ahead_ms: int = 0
-    """Centre clock less box clock at the last welcome."""
-    last_parting: str = ""
-    """Why the last connection ended."""
+    def desired(self, word: str) -> None:
+        """Take what the box should run, as the centre has just said it; empty: nothing is published."""
 
-
-class _Numbers:
-    """The counters behind a report."""
-
-    def __init__(self) -> None:
-        self.connects = self.bytes_sent = self.bytes_received = 0
-        self.messages_sent = self.messages_received = 0
-        self.acked = self.declined = self.unsendable = 0
-        self.centre_clock_ahead_ms = 0
-        self.last_parting = ""
+    def applied(self) -> Applied:
+        """Return what it runs, for the next heartbeat."""
 
 
 class Link:
@@ -129,8 +98,12 @@ class Link:
         key: CurveKey,
         outbox: Outbox,
         systemd: Notifier | None = None,
+        carrier: LinkCarrier | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._outbox = outbox
+        self._carrier = carrier
+        self._changes = changes
         self._systemd = systemd or Notifier({})
         self._dialler = Dialler(centre_key=checked_public(settings.centre_key), key=key)
         self._endpoints = [address.checked(endpoint, what="link.endpoints") for endpoint in settings.endpoints]
@@ -141,7 +114,8 @@ class Link:
             random=random.SystemRandom().random,
             now=_now(),
         )
-        self._numbers = _Numbers()
+        self._numbers = Numbers()
+        self._clock = CentreClock()
         self._line: Line | None = None
         self._cursor = 0
         """Number of the last row offered on this connection."""
@@ -194,6 +168,8 @@ class Link:
         now = _now()
         self._handle(Tick(), now)
         self._offer(now)
+        if self._carrier is not None and (wanted := self._carrier.take()) is not None:
+            self._handle(wanted, now)
         for event in self._listen(now):
             self._handle(event, _now())
         self._leave_report()
@@ -203,26 +179,40 @@ class Link:
         for action in self._talk.handle(event, now):
             self._do(action, now)
 
-    def _do(self, action: DeviceAction, now: Instant) -> None:
+    def _do(self, action: DeviceAction, now: Instant) -> None:  # noqa: C901 - one for each action
         match action:
             case Say(message, payload):
                 self._say(message, payload)
             case Beat():
-                self._say(self._heartbeat(now))
+                self._say(heartbeat(self._outbox, now.clock_ms, self._changes.applied() if self._changes else None))
             case Forget(ids):
                 self._numbers.acked += self._outbox.forget(ids)
                 self._stumbles = 0
                 self._untidy_s = now.monotonic_s
             case Dial(endpoint):
-                self._line = self._dialler.dial(self._endpoints[endpoint])
+                self._line = self._dialler.dial(
+                    self._endpoints[endpoint], self._carrier.bell if self._carrier else None
+                )
             case HangUp(why, detail):
                 self._hang_up()
                 self._tell_parting(why, detail)
-            case Met(_, clock_ms):
+            case Met(_, clock_ms, desired):
                 self._tell_met(clock_ms, now)
+                self._wish(desired)
+            case Told(clock_ms, desired):
+                self._hear_clock(clock_ms, now)
+                self._wish(desired)
+            case Brought() if self._carrier is not None:
+                self._carrier.brought(action)
+            case Cut() if self._carrier is not None:
+                self._carrier.cut()
             case Declined(id_, reason, detail):
                 self._numbers.declined += 1
                 _log.error("link.declined", id=id_, reason=reason.value, detail=detail)
+
+    def _wish(self, desired: str) -> None:
+        if self._changes is not None:
+            self._changes.desired(desired)
 
     # ------------------------------------------------------------------ outbox to window
 
@@ -253,7 +243,7 @@ class Link:
         return letters
 
     def _drained(self) -> bool:
-        return self._watch_report().ended and not self._outbox.count()
+        return said_by_watch(self._outbox).ended and not self._outbox.count()
 
     def _tidy(self) -> None:
         if self._untidy_s is None or time.monotonic() - self._untidy_s < 1:  # noqa: TID251 - a door's clock
@@ -284,6 +274,8 @@ class Link:
 
     def _say(self, message: FromDevice | FromCentre, payload: bytes = b"") -> None:
         frames = codec.encode(message, payload)
+        if isinstance(message, Hello | Heartbeat):
+            self._clock.asked(time.monotonic())  # noqa: TID251 - a door's clock
         if self._line is not None and self._line.send(frames):
             self._numbers.messages_sent += 1
             self._numbers.bytes_sent += sum(len(frame) for frame in frames)
@@ -296,32 +288,6 @@ class Link:
         self._seen_version = -1
 
     # ------------------------------------------------------------------ telling
-
-    def _heartbeat(self, now: Instant) -> Heartbeat:
-        watch = self._watch_report()
-        troubles = list(watch.troubles)
-        seeing, camera = watch.seeing, watch.camera
-        age_ms = now.clock_ms - watch.at_ms
-        if watch.at_ms and not watch.ended and age_ms > _WATCH_SILENT_MS:
-            seeing, camera = False, None
-            troubles.insert(0, f"watch has not reported for {age_ms // 1000} s; see its log on the box")
-        return Heartbeat(
-            sent_at_ms=now.clock_ms,
-            waiting=self._outbox.count(),
-            shed=self._outbox.shed(),
-            seeing=seeing,
-            troubles=tuple(trouble[:_TROUBLE_CHARACTERS] for trouble in troubles[:_MOST_TROUBLES]),
-            camera=camera,
-        )
-
-    def _watch_report(self) -> WatchReport:
-        body = self._outbox.reports().get("watch")
-        if body is None:
-            return WatchReport(troubles=("watch has not started",))
-        try:
-            return msgspec.json.decode(body, type=WatchReport)
-        except ValueError:
-            return WatchReport(troubles=("watch left a report that cannot be read",))
 
     def _leave_report(self, *, final: bool = False) -> None:
         now = _now()
@@ -337,7 +303,7 @@ class Link:
             waiting=self._outbox.count(),
             **vars(self._numbers),
         )
-        self._systemd.status("ended" if final else _in_words(report))
+        self._systemd.status("ended" if final else in_words(report))
         if report == self._written and not final:
             return
         self._written = msgspec.structs.replace(report, at_ms=now.clock_ms)
@@ -346,9 +312,15 @@ class Link:
     def _tell_met(self, clock_ms: int, now: Instant) -> None:
         self._told.clear()
         self._numbers.connects += 1
-        self._numbers.centre_clock_ahead_ms = clock_ms - now.clock_ms
+        self._hear_clock(clock_ms, now)
         endpoint = self._endpoints[self._talk.endpoint]
         _log.info("link.connected", endpoint=endpoint, waiting=self._outbox.count())
+
+    def _hear_clock(self, clock_ms: int, now: Instant) -> None:
+        self._clock.heard(clock_ms, now)
+        self._numbers.centre_clock_ahead_ms = self._clock.ahead_ms
+        self._numbers.centre_clock_ms = self._clock.clock_ms
+        self._numbers.centre_clock_monotonic_s = self._clock.monotonic_s
 
     def _tell_parting(self, why: Parting, detail: str) -> None:
         """Say each reason why there is no centre once, until there is one again."""
@@ -364,14 +336,6 @@ class Link:
             waiting=self._outbox.count(),
             hint=_REMEDIES.get(why, "it is dialled again; meanwhile everything waits in the outbox"),
         )
-
-
-def _in_words(report: LinkReport) -> str:
-    """Say on one line how it goes."""
-    if report.connected:
-        return f"connected to {report.endpoint}; rows waiting: {report.waiting}"
-    why = f", {report.last_parting}" if report.last_parting else ""
-    return f"no centre yet at {report.endpoint}{why}; rows waiting: {report.waiting}"
 
 
 def _letter(row: Outgoing) -> Letter | None:

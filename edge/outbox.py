@@ -21,6 +21,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, SightlineError, WorldError
 from edge.wire.codec import encode
-from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally
+from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally, Text
 from edge.wire.turns import subject_of
 
 Kind = Literal["event", "tally"]
@@ -42,6 +43,7 @@ _ROW_BYTES = 128
 _RESERVE_BYTES = 4 * 1024 * 1024
 """Room on the disk that a put leaves alone: deleting needs some too, for the log that deletions go through."""
 _BUSY_S = 10.0
+_RETRY_S = 0.02
 _TIDY_BUSY_MS = 200
 
 _SCHEMA = """
@@ -75,6 +77,18 @@ class OutboxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes of rows; the file itself grows to about a tenth more, and keeps its greatest size."""
 
 
+class Ended(Struct, frozen=True, kw_only=True):
+    """A watchlist that must not be on this box any more."""
+
+    watchlist: str
+    why: str
+    """The gate's word for it."""
+    at_ms: Count
+    """Box clock, when watch overwrote it in memory."""
+    state: Text = ""
+    """The pushed state that brought it, whose file is link's to destroy; empty for a file put there by hand."""
+
+
 class WatchReport(Struct, frozen=True, kw_only=True):
     """What `watch` leaves under the name "watch" for `link` to carry to the centre; unknown fields pass."""
 
@@ -84,6 +98,12 @@ class WatchReport(Struct, frozen=True, kw_only=True):
     """Whether the camera's newest frame is fresh."""
     troubles: tuple[str, ...] = ()
     camera: CameraHealth | None = None
+    watchlist_over: Ended | None = None
+    """The last watchlist that was destroyed; link destroys its file in what was pushed."""
+    state: str = ""
+    """The word of the pushed state that it runs, or could not run; empty: none, or it has only begun to start."""
+    unfit: str = ""
+    """Why it cannot run that state; empty where it does."""
     ended: bool = False
     """Whether `watch` has put its last row: the end of a replay. False from its very first report on."""
 
@@ -146,7 +166,7 @@ class Outbox:
             # Autocommit: transactions are written out below, so that every one is BEGIN IMMEDIATE.
             database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             undo.callback(database.close)
-            database.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(database)
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA secure_delete = ON")
             outbox = cls(path, settings, database, free_bytes or _free_bytes)
@@ -329,6 +349,20 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _write_ahead(database: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; SQLite does not wait by itself where watch and link do so at the same moment."""
+    until_s = time.monotonic() + _BUSY_S  # noqa: TID251 - a door's clock
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:  # noqa: TID251 - likewise
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ This is where files are owned, and rooms are built from the configuration.
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,15 +14,23 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from edge.config import Base, Config, load_config
+from edge.config import Base, Config
+from edge.errors import IntegrityError, OperatorError
+from edge.examining import apart
+from edge.fetching import LinkCarrier
 from edge.given import given
-from edge.link import Link, LinkReport
+from edge.link import Link
 from edge.notify import Notifier
 from edge.outbox import Outbox
+from edge.running import current_word, running
+from edge.state.places import Places
+from edge.state.trust import Trust
+from edge.telling import LinkReport, said_by_watch
+from edge.updating import Updating
 from edge.watching import REPORT_S, Status, Watch
 from edge.wire import curve, sealing
-from edge.wire.push import CONFIG
 
+UPDATE_END_S = 5.0
 WAITING = "waiting for a configuration from the centre"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.watch")
@@ -77,34 +87,46 @@ def run_watch(base: Base, stop: threading.Event) -> Status:
     """See faces until told to stop or until the video ends; a box that was told no camera waits for one."""
     home = Home(Path(base.device.state))
     with Notifier() as systemd, Outbox.open(home.outbox, base.outbox) as outbox:
-        config = base if isinstance(base, Config) else _awaited(home, outbox, systemd, stop)
-        if config is None:
+        if not isinstance(base, Config) and not _awaited(home, outbox, systemd, stop):
             return Status(ended=True)
         systemd.status("starting: loading models and watchlist")
         outbox.report("watch", msgspec.json.encode(Status(at_ms=_now_ms(), troubles=("starting",))))
-        return Watch(config, outbox, sealing.make_or_load(home.sealing_key), systemd).run(stop)
+        word = current_word(home.pushed)
+        try:
+            key = sealing.make_or_load(home.sealing_key)
+            watch = Watch(running(base, home.pushed), outbox, key, systemd, wanted=lambda: current_word(home.pushed))
+            return watch.run(stop)
+        except (OperatorError, IntegrityError) as error:
+            # The state's own fault: link need not wait to go back to the one before.
+            if word:
+                told = Status(at_ms=_now_ms(), state=word, unfit=str(error), troubles=(str(error),))
+                outbox.report("watch", msgspec.json.encode(told))
+            raise
 
 
-def _awaited(home: Home, outbox: Outbox, systemd: Notifier, stop: threading.Event) -> Config | None:
-    """Wait for the configuration that the centre pushes, and say so; None if told to stop before."""
-    path = home.pushed / "current" / CONFIG
+def _awaited(home: Home, outbox: Outbox, systemd: Notifier, stop: threading.Event) -> bool:
+    """Wait for a state that the centre pushes, and say so; False if told to stop before."""
     _log.info("watch.waiting", what=WAITING)
     systemd.ready()
     while not stop.is_set():
-        if path.exists():
-            return load_config(path)
+        if current_word(home.pushed):
+            return True
         systemd.alive()
         systemd.status(WAITING)
         outbox.report("watch", msgspec.json.encode(Status(at_ms=_now_ms(), troubles=(WAITING,))))
         stop.wait(REPORT_S)
     systemd.stopping()
-    return None
+    return False
 
 
 def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
     """Carry the outbox to the centre until told to stop, or until a replay's outbox is empty."""
     home = Home(Path(config.device.state))
-    with Notifier() as systemd, Outbox.open(home.outbox, config.outbox) as outbox:
+    with (
+        Notifier() as systemd,
+        Outbox.open(home.outbox, config.outbox) as outbox,
+        _updated(config, home, outbox) as (carrier, changes),
+    ):
         link = Link(
             config.link,
             device=config.device.id,
@@ -112,8 +134,35 @@ def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
             key=curve.make_or_load(home.curve_key),
             outbox=outbox,
             systemd=systemd,
+            carrier=carrier,
+            changes=changes,
         )
         return link.run(stop, drain=drain)
+
+
+@contextmanager
+def _updated(config: Base, home: Home, outbox: Outbox) -> Iterator[tuple[LinkCarrier | None, Updating | None]]:
+    """Have what the centre pushes brought about, where this box was given a root to believe it by."""
+    if not home.root.exists():
+        yield None, None
+        return
+    carrier, stop = LinkCarrier(), threading.Event()
+    updating = Updating(
+        config.update,
+        trust=Trust(home.pushed, home.root.read_bytes(), config.device.id, carrier),
+        places=Places(home.pushed),
+        checks=(apart(config, stop),),
+        watch=lambda: said_by_watch(outbox),
+        now_ms=_now_ms,
+    )
+    thread = threading.Thread(target=updating.run, args=(stop,), name="update", daemon=True)
+    thread.start()
+    try:
+        yield carrier, updating
+    finally:
+        stop.set()
+        carrier.close()
+        thread.join(UPDATE_END_S)
 
 
 def _now_ms() -> int:

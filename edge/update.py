@@ -1,16 +1,19 @@
 """From what is announced to what runs: bring beside, verify, check, switch; or keep what runs and say why not.
 
-Only watch can open a watchlist, so that is checked where its key is: link checks the rest before the switch.
+Only watch can open a watchlist or see the camera, so these are judged where they are, after the switch: link
+checks the rest before it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.config import Config, load_config
-from edge.errors import IntegrityError, SightlineError
-from edge.faces.registry import ModelStore, Registry, Task, load_registry
+from edge.config import load_config
+from edge.errors import IntegrityError, SightlineError, WorldError
+from edge.faces.registry import Task
 from edge.faces.runtime import open_session
+from edge.running import chosen, model_store, pushed_registry
+from edge.state.notes import Refusal
 from edge.state.places import Places
 from edge.state.trust import Announced, Look, PushError, Reason, Trust, word_for
 from edge.watchlist import WatchlistSettings, open_watchlist
@@ -30,31 +33,56 @@ class Outcome:
     changed: bool = False
     refused: str = ""
     """Why what is announced does not run; empty where it does."""
+    word: str = ""
+    """The state that is announced; empty where that could not be learnt."""
+    version: int = 0
+    """Of what is signed for this box: the same content published again has another."""
+    coming: bool = False
+    """Whether that state is staged, verified and checked, and waits to be switched to."""
+    final: bool = False
+    """Whether trying this version again would end the same."""
+    cut: bool = False
+    """Whether the way to the centre was cut, or the disk in trouble: nobody's refusal."""
 
 
 def update(trust: Trust, places: Places, checks: tuple[Check, ...]) -> Outcome:
     """Run what is announced, if it is verified and passes every check; else what ran before goes on."""
+    outcome = prepare(trust, places, checks)
+    if not outcome.coming:
+        return outcome
+    places.switch(outcome.word)
+    return Outcome(outcome.word, changed=True, word=outcome.word, version=outcome.version)
+
+
+def prepare(trust: Trust, places: Places, checks: tuple[Check, ...], refused: Refusal | None = None) -> Outcome:
+    """Stage what is announced, if it is new, verified and passes every check; what was `refused` is not tried."""
     current = places.current
-    runs = current.name if current else ""
+    runs, word, version = current.name if current else "", "", 0
     try:
         with trust.look() as look:
             stage = places.stage()
             files = _announced(look, stage, current)
             if not files:
                 raise PushError(Reason.MISSING, "nothing is published for this box")
-            word = word_for(files)
+            word, version = word_for(files), look.version()
             if word == runs:
-                return Outcome(runs)
+                return Outcome(runs, word=word, version=version)
+            if refused is not None and (word, version) == (refused.word, refused.version):
+                return Outcome(runs, refused=refused.why, word=word, version=version)
             for name in files:
                 if not (stage / name).exists():
                     look.bring(name, stage, held=current)
             look.tidy()
+    except SightlineError as error:
+        cut = isinstance(error, WorldError)
+        return Outcome(runs, refused=str(error), word=word, version=version, cut=cut)
+    try:
         for check in checks:
             check(stage)
     except SightlineError as error:
-        return Outcome(runs, refused=str(error))
-    places.switch(word)
-    return Outcome(word, changed=True)
+        final = not isinstance(error, WorldError)
+        return Outcome(runs, refused=str(error), word=word, version=version, final=final)
+    return Outcome(runs, word=word, version=version, coming=True)
 
 
 def _announced(look: Look, stage: Path, current: Path | None) -> dict[str, Announced]:
@@ -63,7 +91,7 @@ def _announced(look: Look, stage: Path, current: Path | None) -> dict[str, Annou
     if MODELS not in files:
         return files
     look.bring(MODELS, stage, held=current)
-    cards = _registry(stage).models.values()
+    cards = pushed_registry(stage).models.values()
     names = sorted({name for card in cards for name in (card.file, card.golden) if name})
     if len(names) > MAX_MODEL_FILES:
         raise PushError(Reason.OVERSIZE, f"{len(names)} model files, at most {MAX_MODEL_FILES}")
@@ -75,13 +103,17 @@ def _announced(look: Look, stage: Path, current: Path | None) -> dict[str, Annou
     return files
 
 
-def check_config(device: str, centre: str) -> Check:
-    """Return the check that a configuration parses and is for this box and its centre (a sealing key)."""
+def check_config(device: str, centre: str, state: str = "") -> Check:
+    """Return the check that a configuration parses and is for this box, its centre (a sealing key) and its folder."""
 
     def check(folder: Path) -> None:
         config = load_config(folder / CONFIG)
         if config.device.id != device:
             raise IntegrityError(f"the pushed configuration is for device {config.device.id}, this is {device}")
+        if state and config.device.state != state:
+            raise IntegrityError(
+                f"the pushed configuration names {config.device.state} as device.state, this box has {state}"
+            )
         if config.centre.sealing_key != centre:
             raise IntegrityError(
                 "the pushed configuration names another centre", hint="a box changes its centre by provisioning"
@@ -96,7 +128,7 @@ def check_models(folder: Path) -> None:
         return
     runtime = load_config(folder / CONFIG).models.runtime
     store = model_store(folder)
-    for card in _registry(folder).models.values():
+    for card in pushed_registry(folder).models.values():
         if not card.golden:
             raise IntegrityError(f"the pushed model {card.name} has no golden file", hint="push it with one")
         open_session(card, store, runtime)
@@ -114,27 +146,8 @@ def check_watchlist(key: SealingKey, now_ms: Callable[[], int]) -> Check:
             key,
             author=config.centre.sealing_key,
             device=config.device.id,
-            model_sha256=_embedder(config, folder),
+            model_sha256=chosen(config.models.embedder, Task.EMBED, folder).card.template_identity,
             now_ms=now_ms(),
         )
 
     return check
-
-
-def model_store(folder: Path) -> ModelStore:
-    """Return the store of the models that a state brings."""
-    return ModelStore(folder / MODEL_FOLDER, shipped=folder / MODEL_FOLDER)
-
-
-def _embedder(config: Config, folder: Path) -> str:
-    """Return the identity of the templates that would be made: of a pushed model, else of one that is here."""
-    name = config.models.embedder
-    if (folder / MODELS).exists():
-        pushed = _registry(folder)
-        if name in pushed.models or (not name and Task.EMBED in pushed.defaults):
-            return pushed.wanted(name, Task.EMBED, model_store(folder)).template_identity
-    return load_registry().wanted(name, Task.EMBED, ModelStore.default()).template_identity
-
-
-def _registry(folder: Path) -> Registry:
-    return load_registry(folder / MODELS)

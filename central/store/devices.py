@@ -1,10 +1,11 @@
 """Admitted boxes and how they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import Connection, case, insert, select, update
 
 from central.store.database import Database
 from edge.wire.messages import Applied, CameraHealth, Heartbeat
@@ -60,6 +61,15 @@ class Devices:
 
     def heard(self, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
         """Keep a box's newest heartbeat."""
+        self.heard_all({device: heartbeat}, at_ms)
+
+    def heard_all(self, heartbeats: Mapping[str, Heartbeat], at_ms: int) -> None:
+        """Keep the newest heartbeat of each of these boxes, in one transaction."""
+        with self._database.write() as connection:
+            for device, heartbeat in heartbeats.items():
+                self._keep(connection, device, heartbeat, at_ms)
+
+    def _keep(self, connection: Connection, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
         health = self._tables.device_health
         said = {
             "heard_at_ms": at_ms,
@@ -73,11 +83,8 @@ class Devices:
         applied = msgspec.json.encode(heartbeat.applied).decode() if heartbeat.applied else ""
         since = case((health.c.applied == applied, health.c.applied_since_ms), else_=at_ms)
         known = update(health).where(health.c.device == device)
-        with self._database.write() as connection:
-            if not connection.execute(known.values(**said, applied=applied, applied_since_ms=since)).rowcount:
-                connection.execute(
-                    insert(health).values(device=device, **said, applied=applied, applied_since_ms=at_ms)
-                )
+        if not connection.execute(known.values(**said, applied=applied, applied_since_ms=since)).rowcount:
+            connection.execute(insert(health).values(device=device, **said, applied=applied, applied_since_ms=at_ms))
 
     def find(self, name: str) -> Device | None:
         """Return a device by id, revoked or not."""

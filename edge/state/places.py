@@ -2,6 +2,9 @@
 
 `previous` is the one before, kept until the next switch: the way back. Switching is one rename of a link, so
 that after a power cut the box runs the old state or the new one.
+
+Link writes, watch reads as another user: a state is readable for the group of the folder, which is watch's
+where the folder has the set-group-ID bit (systemd/tmpfiles.d). Nothing else below it is.
 """
 
 import os
@@ -18,6 +21,11 @@ class Places:
     def __init__(self, folder: Path) -> None:
         self._states = folder / "states"
         self._links = folder
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of it all."""
+        return self._links
 
     @property
     def current(self) -> Path | None:
@@ -45,20 +53,24 @@ class Places:
         place = self._states / word
         if place != before:
             self._settle(place)
-        if before is not None and before != place:
+        if before is None:
+            durable.remove(self._links / "previous")
+        elif before != place:
             durable.point(self._links / "previous", f"states/{before.name}")
         durable.point(self._links / "current", f"states/{word}")
         self._forget()
         return place
 
-    def roll_back(self) -> Path:
-        """Run the state before again; the one that ran is the state before then."""
-        before, now = self.previous, self.current
-        if before is None or now is None:
-            raise OperatorError("there is no state before this one to go back to")
-        durable.point(self._links / "current", f"states/{before.name}")
-        durable.point(self._links / "previous", f"states/{now.name}")
-        return before
+    def roll_back(self, to: str) -> None:
+        """Run the state of this name again, or none where it is empty, and delete the one that ran."""
+        if to and not (self._states / to).is_dir():
+            raise OperatorError(f"the state {to} is not here to go back to")
+        if to:
+            durable.point(self._links / "current", f"states/{to}")
+        else:
+            durable.remove(self._links / "current")
+        durable.remove(self._links / "previous")
+        self._forget()
 
     def _at(self, name: str) -> Path | None:
         link = self._links / name
@@ -70,7 +82,10 @@ class Places:
         try:
             for folder, _, names in os.walk(stage):
                 for name in names:
+                    (Path(folder) / name).chmod(0o640)
                     durable.settle(Path(folder) / name)
+                # Last, and never with the set-group-ID bit: the unit forbids link to set it.
+                Path(folder).chmod(0o750)
                 durable.settle(Path(folder))
             shutil.rmtree(place, ignore_errors=True)
             stage.rename(place)
@@ -80,6 +95,8 @@ class Places:
 
     def _forget(self) -> None:
         """Delete states that neither run nor are the way back: an old watchlist is nobody's business."""
+        if not self._states.is_dir():
+            return
         wanted = {place.name for place in (self.current, self.previous) if place is not None}
         for place in self._states.iterdir():
             if place.name not in wanted:

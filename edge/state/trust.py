@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from tuf.api import exceptions
+from tuf.api.metadata import Metadata, Targets
 from tuf.ngclient import FetcherInterface, TargetFile, Updater, UpdaterConfig
 
 from edge import durable
@@ -96,7 +98,7 @@ class Trust:
                 try:
                     updater = self._updater(work)
                     updater.refresh()
-                    yield Look(updater, self._role, self._parts)
+                    yield Look(updater, self._role, self._parts, work)
                 finally:
                     self._keep(work)
 
@@ -124,10 +126,17 @@ class Trust:
 class Look:
     """One look at the repository: everything in it belongs together."""
 
-    def __init__(self, updater: Updater, role: str, parts: Path) -> None:
+    def __init__(self, updater: Updater, role: str, parts: Path, believed: Path) -> None:
         self._updater = updater
         self._role = role
         self._parts = parts
+        self._believed = believed
+
+    def version(self) -> int:
+        """Return which version of what is signed for this box this is, after something was looked up; 0: none."""
+        path = self._believed / f"{quote(self._role, '')}.json"
+        with _translated(self._role):
+            return Metadata[Targets].from_file(str(path)).signed.version if path.exists() else 0
 
     def announced(self, name: str) -> Announced | None:
         """Return what is signed under a name for this box, None where nothing is; refuse what is too large."""

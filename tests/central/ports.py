@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -64,8 +64,8 @@ class Pulses:
 
     heartbeats: list[tuple[str, Heartbeat, int]] = field(default_factory=list)
 
-    def heard(self, device: str, heartbeat: Heartbeat, at_ms: int) -> None:
-        self.heartbeats.append((device, heartbeat, at_ms))
+    def heard_all(self, heartbeats: Mapping[str, Heartbeat], at_ms: int) -> None:
+        self.heartbeats += [(device, heartbeat, at_ms) for device, heartbeat in heartbeats.items()]
 
 
 @dataclass

@@ -49,6 +49,8 @@ class RawBox:
     admitted: bool = True
     encrypted: bool = True
     centre_key: str = ""
+    endpoint: str = ""
+    """Where it dials; empty: the centre itself."""
 
     @contextmanager
     def connected(self) -> Iterator["RawBox"]:
@@ -60,7 +62,7 @@ class RawBox:
                 socket.curve_serverkey = (self.centre_key or self.centre.key.public).encode()
                 socket.curve_publickey = self.key.public.encode()
                 socket.curve_secretkey = self.key.secret
-            socket.connect(self.centre.endpoint)
+            socket.connect(self.endpoint or self.centre.endpoint)
             self.socket = socket
             yield self
 
@@ -139,9 +141,23 @@ def test_heartbeats_are_passed_on_and_answered(centre: Centre, box: RawBox) -> N
     box.greets()
     box.say(Heartbeat(5, 7, 1, seeing=True))
     assert isinstance(box.hears(), Pulse)
+    eventually(lambda: bool(centre.pulses.heartbeats), "it is passed on")
     ((device, heartbeat, at_ms),) = centre.pulses.heartbeats
     assert (device, heartbeat) == ("box-1", Heartbeat(5, 7, 1, seeing=True))
     assert at_ms > 1_600_000_000_000
+
+
+def test_heartbeats_that_come_thick_are_written_together_the_newest_of_each_box(centre: Centre) -> None:
+    with RawBox(centre).connected() as one, RawBox(centre, name="box-2").connected() as two:
+        one.greets()
+        two.say(Hello("box-2", ""))
+        assert isinstance(two.hears(), Welcome)
+        for number in range(50):
+            one.say(Heartbeat(number))
+            two.say(Heartbeat(number))
+        eventually(lambda: 49 in {beat.sent_at_ms for _, beat, _ in centre.pulses.heartbeats}, "the newest")
+        eventually(lambda: centre.report.messages == 102, "all are read")
+    assert len(centre.pulses.heartbeats) < 20
 
 
 def test_nothing_is_taken_before_the_hello(centre: Centre, box: RawBox) -> None:

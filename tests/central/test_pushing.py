@@ -1,14 +1,16 @@
 """Roll-outs: a real repository on disk, a real database, boxes that report."""
 
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
 from central.fleet import group, revoke
-from central.parts import Workshop, pack_models
+from central.parts import DEPLOYMENT, Workshop, pack_models
 from central.rollout import stages_of
 from central.store.rollouts import Outcome, Status, What
 from central.store.state import StateDir, Store, open_store
@@ -19,10 +21,13 @@ from edge.errors import OperatorError
 from edge.faces.registry import CHECKOUT, load_registry
 from edge.wire import sealing
 from edge.wire.push import CONFIG, MODELS, WATCHLIST
+from edge.wire.watchlist import Deployment
 from tests.central.fleet import PATIENCE_MS, TEMPLATE, Centre
 from tests.central.stand_ins import PatchEmbedder, enrol
+from tests.deploying import deployment
 
 LATER = timedelta(milliseconds=PATIENCE_MS + 1)
+HOUR_MS = 3_600_000
 SHIPPED = "sightline-embedder"
 
 
@@ -265,21 +270,31 @@ def sealing_centre(centre: Centre) -> Centre:
     key = sealing.make_or_load(centre.state.seal_key)
     centre.workshop = Workshop(
         Own(key.public, "c" * 40, "tcp://192.0.2.1:5810"),
-        lambda device, embedder, _: _sealed(centre, key, device, embedder),
+        lambda device, embedder, paper: _sealed(centre, key, device, embedder, paper),
         lambda card, _: PatchEmbedder(card.template_identity),
+        lambda paper: msgspec.json.decode(paper, type=Deployment).until_ms <= centre.clock(),
         SHIPPED,
     )
     enrol(centre.store, "Ada", 1)
     return centre
 
 
-def _sealed(centre: Centre, key: sealing.SealingKey, device: str, embedder: Embedder) -> bytes:
-    return seal_for(centre.store, device, key, embedder, now_ms=centre.clock(), valid_ms=1000)
+def _sealed(centre: Centre, key: sealing.SealingKey, device: str, embedder: Embedder, paper: str) -> bytes:
+    window = msgspec.json.decode(paper, type=Deployment)
+    return seal_for(
+        centre.store, device, key, embedder, deployment=window, now_ms=centre.clock(), valid_ms=24 * HOUR_MS
+    )
+
+
+def today(centre: Centre) -> Callable[[Path], None]:
+    """Return what packs a deployment that ends in two hours."""
+    window = deployment(centre.clock(), centre.clock() + 2 * HOUR_MS)
+    return lambda folder: durable.write(folder / DEPLOYMENT, msgspec.json.encode(window))
 
 
 def test_a_watchlist_is_sealed_for_each_box(sealing_centre: Centre) -> None:
     boxes = [sealing_centre.box(name) for name in ("box-1", "box-2")]
-    number = sealing_centre.push("all", What.WATCHLIST, lambda _: None, stages="all")
+    number = sealing_centre.push("all", What.WATCHLIST, today(sealing_centre), stages="all")
     sealing_centre.turn(*boxes, steps=3)
     assert sealing_centre.rollout(number).status is Status.DONE
     lists = [sealing_centre.repository.published(box.id, now=centre_now(sealing_centre))[WATCHLIST] for box in boxes]
@@ -290,7 +305,7 @@ def test_a_watchlist_is_sealed_for_each_box(sealing_centre: Centre) -> None:
 
 def test_another_model_brings_the_watchlist_that_belongs_to_it(sealing_centre: Centre, tmp_path: Path) -> None:
     box = sealing_centre.box("box-1")
-    sealing_centre.push("box-1", What.WATCHLIST, lambda _: None)
+    sealing_centre.push("box-1", What.WATCHLIST, today(sealing_centre))
     sealing_centre.turn(box, steps=3)
     before = sealing_centre.store.rollouts.published("box-1")["box-1"][0]
     cards = other_model(tmp_path)
@@ -327,7 +342,36 @@ def test_a_model_that_is_not_known_is_not_pushed(sealing_centre: Centre) -> None
 def test_a_watchlist_of_nobody_is_not_pushed(centre: Centre) -> None:
     centre.box("box-1")
     with pytest.raises(OperatorError, match="nobody is enrolled"):
-        centre.push("box-1", What.WATCHLIST, lambda _: None, model=SHIPPED)
+        centre.push("box-1", What.WATCHLIST, today(centre), model=SHIPPED)
+
+
+def test_a_watchlist_is_not_pushed_without_a_deployment(sealing_centre: Centre) -> None:
+    sealing_centre.box("box-1")
+    with pytest.raises(OperatorError, match="no deployment is known for box-1"):
+        sealing_centre.push("box-1", What.WATCHLIST, lambda _: None)
+
+
+def test_a_fresh_watchlist_keeps_to_the_deployment_of_the_one_before(sealing_centre: Centre) -> None:
+    box = sealing_centre.box("box-1")
+    for pack in (today(sealing_centre), lambda _: None):
+        sealing_centre.push("box-1", What.WATCHLIST, pack)
+        sealing_centre.turn(box, steps=3)
+    fresh, before = sealing_centre.store.rollouts.published("box-1")["box-1"]
+    assert fresh.watchlist != before.watchlist
+    assert fresh.deployment == before.deployment
+
+
+def test_a_watchlist_whose_deployment_is_over_is_published_no_longer(sealing_centre: Centre) -> None:
+    box = sealing_centre.box("box-1")
+    sealing_centre.push("box-1", What.WATCHLIST, today(sealing_centre))
+    sealing_centre.turn(box, steps=3)
+    sealing_centre.clock.pass_(timedelta(hours=3))
+    with pytest.raises(OperatorError, match="is over"):
+        sealing_centre.push("box-1", What.WATCHLIST, lambda _: None)
+    box.beat(sealing_centre)
+    sealing_centre.push("box-1")
+    sealing_centre.turn(box, steps=3)
+    assert set(sealing_centre.repository.published("box-1", now=centre_now(sealing_centre))) == {CONFIG}
 
 
 def other_model(folder: Path) -> Path:

@@ -23,11 +23,13 @@ from edge.faces.registry import ModelStore, Task, load_registry
 from edge.link import Link, LinkSettings
 from edge.notify import Notifier
 from edge.outbox import Outbox, OutboxSettings
+from edge.running import Running
 from edge.service import Home
 from edge.watching import Watch
 from edge.wire import curve
 from edge.wire import watchlist as contract
 from edge.wire.sealing import make_or_load, wrap
+from tests.deploying import deployment
 from tests.edge.test_config import GOOD, written
 from tests.simulator.pattern import write_video
 
@@ -171,6 +173,7 @@ def box(tmp_path: Path) -> Path:
         entries=(),
         owners=b"",
         templates=b"",
+        deployment=deployment(0, 1 << 46),
     )
     sealed = tmp_path / "watchlist.sealed"
     sealed.write_bytes(wrap(centre, key.public, contract.encode(empty)))
@@ -235,7 +238,7 @@ def _hang(manager: Manager, config: Config) -> list[str]:
         Notifier({**manager.environment, "WATCHDOG_USEC": str(LIMIT_US)}) as line,
         Outbox.open(home.outbox, config.outbox) as outbox,
     ):
-        watch = Watch(config, outbox, make_or_load(home.sealing_key), line)
+        watch = Watch(Running(config), outbox, make_or_load(home.sealing_key), line)
         watch._pipeline.detector = detector
         thread = threading.Thread(target=watch.run, args=(stop,))
         thread.start()

@@ -251,6 +251,28 @@ def test_a_path_that_cannot_be_is_told(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ several at once
 
 
+@pytest.mark.slow
+def test_several_may_open_a_new_one_at_the_same_moment(tmp_path: Path) -> None:
+    """As watch and link do at the first boot."""
+
+    def meet(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        with Outbox.open(path, OutboxSettings()) as outbox:
+            outbox.report("watch", b"{}")
+            opened.append(path)
+
+    opened: list[Path] = []
+    for attempt in range(20):
+        together = threading.Barrier(3)
+        path = tmp_path / str(attempt) / "outbox.db"
+        threads = [threading.Thread(target=meet, args=(path, together)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(opened) == 60
+
+
 def test_threads_may_share_one(outbox: Outbox) -> None:
     def put(worker: int) -> None:
         for number in range(20):

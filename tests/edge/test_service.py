@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import yaml
 
+from edge import durable
 from edge.config import load
 from edge.errors import OperatorError
 from edge.outbox import Outbox, WatchReport
@@ -39,14 +40,20 @@ def test_a_box_without_a_configuration_waits_for_one_and_says_so(tmp_path: Path)
             assert (said().seeing, said().ended) == (False, False)
             assert thread.is_alive()
         # What comes is taken: this one is refused for its model, which shows that it was read.
-        (home.pushed / "current").mkdir(parents=True)
+        state = home.pushed / "states" / "word-1"
+        state.mkdir(parents=True)
         tree = {**GOOD, "models": {"embedder": "no-such-model"}}
-        (home.pushed / "current" / "config.yaml").write_text(yaml.safe_dump(tree))
+        (state / "config.yaml").write_text(yaml.safe_dump(tree))
+        durable.point(home.pushed / "current", "states/word-1")
         thread.join(10)
     finally:
         stop.set()
         thread.join()
     assert "no-such-model" in troubles[0].message
+    with Outbox.open(home.outbox, base.outbox) as outbox:
+        last = msgspec.json.decode(outbox.reports()["watch"], type=WatchReport)
+    assert last.state == "word-1"
+    assert "no-such-model" in last.unfit
 
 
 def test_a_box_that_waits_can_be_stopped(tmp_path: Path) -> None:

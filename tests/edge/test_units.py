@@ -102,7 +102,8 @@ def test_the_paths_of_units_and_sample_are_the_programs(monkeypatch: pytest.Monk
     made = (UNITS / "tmpfiles.d" / "sightline.conf").read_text()
     assert f"d {home.outbox.parent} 2770 root sightline" in made
     assert f"d {home.sealing_key.parent} 0700 root root" in made
-    assert f"d {home.pushed} 2750 sightline-link sightline-watch" in made
+    for folder in (home.pushed, home.pushed / "states"):
+        assert f"d {folder} 2750 sightline-link sightline-watch" in made
 
 
 def test_link_reaches_nothing_of_watch() -> None:

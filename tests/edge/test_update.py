@@ -13,11 +13,13 @@ import yaml
 from edge.errors import OperatorError
 from edge.faces.registry import Task, load_registry
 from edge.state.carrier import FolderCarrier
+from edge.state.notes import Refusal
 from edge.state.places import Places
-from edge.update import Check, Outcome, check_config, check_models, check_watchlist, update
+from edge.update import Check, Outcome, check_config, check_models, check_watchlist, prepare, update
 from edge.wire import watchlist as contract
 from edge.wire.push import CONFIG, MODELS, WATCHLIST
 from edge.wire.sealing import SealingKey, make_or_load, wrap
+from tests.deploying import deployment
 from tests.edge.people import DIMENSION, template_of
 from tests.edge.test_config import GOOD
 from tests.pushing import Pusher, centre
@@ -64,6 +66,7 @@ class Box:
             entries=("somebody",),
             owners=np.array([0], "<u4").tobytes(),
             templates=template_of((1, 2, 3)).astype("<f2").tobytes(),
+            deployment=deployment(0, expires_at_ms),
         )
         return wrap(self.author, self.key.public, contract.encode(made))
 
@@ -86,8 +89,8 @@ def runs(box: Box) -> bytes:
 def test_a_box_switches_to_what_is_pushed_and_stays_there(box: Box) -> None:
     files = {CONFIG: box.config(), WATCHLIST: box.watchlist(identity())}
     word = box.pusher.publish(files)
-    assert box.update() == Outcome(word, changed=True)
-    assert box.update() == Outcome(word)
+    assert box.update() == Outcome(word, changed=True, word=word, version=1)
+    assert box.update() == Outcome(word, word=word, version=1)
     assert box.places.current is not None
     assert {path.name: path.read_bytes() for path in box.places.current.iterdir()} == files
 
@@ -141,7 +144,7 @@ def model_files() -> dict[str, bytes]:
 
 def test_a_pushed_model_is_tried_before_it_runs(box: Box) -> None:
     word = box.pusher.publish({CONFIG: box.config(), MODELS: models(), **model_files()})
-    assert box.update() == Outcome(word, changed=True)
+    assert box.update().changed
     wrong = model_files()
     golden = next(name for name in wrong if name.endswith(".npz"))
     with np.load(SHIPPED / Path(golden).name) as file:
@@ -181,18 +184,44 @@ def test_what_has_not_changed_is_not_brought_again(box: Box) -> None:
     assert box.update().changed
 
 
-def test_a_box_goes_back_to_the_state_before_and_keeps_no_older_one(box: Box) -> None:
-    with pytest.raises(OperatorError, match="no state before"):
-        box.places.roll_back()
+def test_a_box_goes_back_to_the_state_before_and_keeps_no_other(box: Box) -> None:
     words = []
     for tally in (10, 20, 30):
         device = {"id": "box-1", "state": "x", "tally_s": tally}
         words.append(box.pusher.publish({CONFIG: box.config(device=device)}))
         assert box.update().runs == words[-1]
     assert sorted(path.name for path in (box.home / "states").iterdir()) == sorted(words[1:])
-    assert box.places.roll_back().name == words[1]
+    with pytest.raises(OperatorError, match="not here to go back to"):
+        box.places.roll_back(words[0])
+    box.places.roll_back(words[1])
     assert box.places.current is not None
     assert box.places.current.name == words[1]
+    assert [path.name for path in (box.home / "states").iterdir()] == [words[1]]
+    box.places.roll_back("")
+    assert box.places.current is None
+
+
+def test_a_group_may_read_a_state_and_nothing_else(box: Box) -> None:
+    box.pusher.publish({CONFIG: box.config(), MODELS: models(), **model_files()})
+    assert box.update().changed
+    state = box.places.current
+    assert state is not None
+    assert {path.stat().st_mode & 0o777 for path in state.rglob("*") if path.is_file()} == {0o640}
+    assert {path.stat().st_mode & 0o777 for path in (state, state / "models")} == {0o750}
+    assert {path.stat().st_mode & 0o077 for path in (box.home / "trust", box.home / "parts")} == {0}
+
+
+def test_what_was_refused_is_not_tried_again_until_it_is_published_anew(box: Box) -> None:
+    files = {CONFIG: box.config()}
+    box.pusher.publish(files)
+    trust = box.pusher.box(box.home, FolderCarrier(box.pusher.public))
+    first = prepare(trust, box.places, ())
+    assert first.coming
+    refusal = Refusal(word=first.word, version=first.version, why="the camera was not seen")
+    again = prepare(trust, box.places, (), refusal)
+    assert (again.coming, again.refused) == (False, "the camera was not seen")
+    assert box.pusher.publish(files) == first.word
+    assert prepare(trust, box.places, (), refusal).coming
 
 
 def test_a_switch_that_was_cut_off_leaves_the_state_that_ran(box: Box) -> None:
