@@ -25,7 +25,7 @@ from central.store.state import StateDir, Store
 from central.template import Own
 from central.watchlists import Embedder as AnyEmbedder
 from central.watchlists import seal_for
-from edge.errors import SightlineError
+from edge.errors import OperatorError, SightlineError
 from edge.faces.embed import Embedder, open_embedder
 from edge.faces.registry import ModelCard, ModelStore
 from edge.faces.runtime import RuntimeSettings
@@ -66,6 +66,8 @@ class Pushing:
         now_ms = self._clock()
         devices = wanted_devices(self._store, target)
         self._repository.desired(devices[0], now=_moment(now_ms))  # raises where nothing can be published
+        if what is not What.CONFIG:
+            self._configured(devices, now_ms)
         health = {one.device: one for one in self._store.devices.health()}
         plan = Plan(
             what=what,
@@ -91,6 +93,15 @@ class Pushing:
         if begun is None:
             raise RuntimeError("a roll-out that was just begun is not there")
         return begun
+
+    def _configured(self, devices: list[str], now_ms: int) -> None:
+        """Refuse boxes that were never pushed a configuration: they take no state without one."""
+        for device in devices:
+            if CONFIG not in self._repository.published(device, now=_moment(now_ms)):
+                raise OperatorError(
+                    f"no configuration was pushed to {device} yet, and it takes nothing without one",
+                    hint=f"first: sightline push config FILE --to {device}",
+                )
 
     # ------------------------------------------------------------------ carrying
 

@@ -13,6 +13,8 @@ from edge.wire.messages import Phase
 STAGES = "1,10%,all"
 PATIENCE_MS = 15 * 60 * 1000
 _IN_TOUCH_MS = 60_000
+_RETRIED_MS = 60_000
+"""By then a box that refused this very state before has looked at it again."""
 
 
 class Step(Enum):
@@ -78,7 +80,7 @@ def judge(member: Member, health: DeviceHealth | None, now_ms: int, patience_ms:
         return replace(member, outcome=Outcome.LEFT, why="it was revoked")
     since = health.heard_at_ms is not None and health.heard_at_ms >= member.published_at_ms
     applied = health.applied if since else None
-    if applied and applied.phase is Phase.REFUSED and applied.about == member.word:
+    if applied and applied.phase is Phase.REFUSED and applied.about == member.word and _anew(member, health, now_ms):
         return replace(member, outcome=Outcome.REFUSED, why=applied.refused or "it does not say why")
     runs = applied is not None and applied.state == member.word and applied.phase is Phase.STEADY
     outcome, why = Outcome.SILENT, _silence(health, since=since)
@@ -104,6 +106,11 @@ def next_step(rollout: Rollout) -> Next:
         return Next(Step.ADVANCE)
     failures = sum(member.outcome.failed for member in rollout.members)
     return Next(Step.FINISH, f"{failures} of {len(rollout.members)} boxes failed" if failures else "")
+
+
+def _anew(member: Member, health: DeviceHealth, now_ms: int) -> bool:
+    """Return whether a refusal is of this publication: the same state may be tried a second time."""
+    return health.applied_since_ms >= member.published_at_ms or now_ms - member.published_at_ms >= _RETRIED_MS
 
 
 def _worse(member: Member, health: DeviceHealth) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from central.fleet import admit
+from central.fleet import admit, wanted_devices
 from central.parts import Workshop
 from central.publishing.ceremony import sign_root
 from central.publishing.repository import Repository
@@ -107,11 +107,19 @@ class Centre:
         halts: bool = True,
         model: str = "",
     ) -> int:
+        if what is not What.CONFIG:
+            self.configure(target)
         put: Pack = pack or (lambda folder: durable.write(folder / CONFIG, TEMPLATE))
         begun = self.pushing.begin(
             what, target, put, stages=stages, halts=halts, patience_ms=PATIENCE_MS, model=model
         )
         return begun.number
+
+    def configure(self, target: str) -> None:
+        """Publish a configuration for boxes that have none: they take nothing else without one."""
+        for device in wanted_devices(self.store, target):
+            if not self.repository.published(device, now=now()):
+                self.repository.publish(device, {CONFIG: TEMPLATE}, now=now())
 
     def turn(self, *boxes: Box, steps: int = 1) -> None:
         """Let the centre do what is to be done and the boxes report, so many times."""

@@ -74,6 +74,7 @@ def test_a_push_that_cannot_be_is_one_line_that_says_why(
     assert "--patience" in refusal(capsys, *config, "gate-2", "--patience", "0", state=state)
     template.write_bytes(TEMPLATE + b"boxes: {gate-7: {}}\n")
     assert "boxes.gate-7 is no box" in refusal(capsys, *config, "gate-2", state=state)
+    centre.configure("gate-2")
     assert "no model 'nosuch'" in refusal(capsys, "push", "model", "nosuch", "--to", "gate-2", state=state)
     assert "no roll-out 7" in refusal(capsys, "push", "stop", "7", state=state)
     assert "no roll-out 7" in refusal(capsys, "push", "status", "7", state=state)

@@ -132,6 +132,18 @@ def test_a_box_that_refuses_halts_the_roll_out(centre: Centre) -> None:
     assert outcomes(centre, number)["box-2"] is Outcome.PLANNED
 
 
+def test_what_a_box_refused_before_may_be_pushed_again(centre: Centre) -> None:
+    box = centre.box("box-1", refuses="its camera does not open")
+    centre.push("box-1")
+    centre.turn(box, steps=3)
+    number = centre.push("box-1")
+    centre.turn(box, steps=2)
+    assert outcomes(centre, number)["box-1"] is Outcome.WAITING  # it still says what it said of the last one
+    box.refuses = ""
+    centre.turn(box, steps=2)
+    assert centre.rollout(number).status is Status.DONE
+
+
 def test_without_halting_the_others_get_it_and_the_failure_is_told(centre: Centre) -> None:
     boxes = [centre.box(f"box-{number}", refuses="no" * (number == 0)) for number in range(3)]
     number = centre.push("all", halts=False)
@@ -316,7 +328,7 @@ def test_another_model_brings_the_watchlist_that_belongs_to_it(sealing_centre: C
     assert after.embedder == "ee" * 32
     assert after.watchlist != before.watchlist
     held = sealing_centre.repository.published("box-1", now=centre_now(sealing_centre))
-    assert {WATCHLIST, MODELS, "models/other.onnx", "models/sightline-embedder.npz"} == set(held)
+    assert {CONFIG, WATCHLIST, MODELS, "models/other.onnx", "models/sightline-embedder.npz"} == set(held)
     # The next list is for the model that was pushed, and a configuration leaves both.
     sealing_centre.push("box-1", What.WATCHLIST, lambda _: None)
     sealing_centre.turn(box, steps=3)
@@ -343,6 +355,14 @@ def test_a_watchlist_of_nobody_is_not_pushed(centre: Centre) -> None:
     centre.box("box-1")
     with pytest.raises(OperatorError, match="nobody is enrolled"):
         centre.push("box-1", What.WATCHLIST, today(centre), model=SHIPPED)
+
+
+def test_a_box_without_a_configuration_is_pushed_nothing_else(sealing_centre: Centre) -> None:
+    sealing_centre.box("box-1")
+    with pytest.raises(OperatorError, match="no configuration was pushed to box-1"):
+        sealing_centre.pushing.begin(
+            What.WATCHLIST, "box-1", today(sealing_centre), stages="all", halts=True, patience_ms=PATIENCE_MS
+        )
 
 
 def test_a_watchlist_is_not_pushed_without_a_deployment(sealing_centre: Centre) -> None:
