@@ -1,21 +1,24 @@
 """The verbs about boxes: which may connect, what they should run, and the keys of both."""
 
 import argparse
-import getpass
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from central import invitation_verbs
+from central.push_verbs import PUSH
 from central.verb import Arguments, Verb, add_state, now_ms, settings_of, state_of
 from edge.errors import OperatorError
+
+if TYPE_CHECKING:
+    from central.store.state import Store
 
 # ------------------------------------------------------------------ device, watchlist, keys
 
 
 def _device_arguments(parser: argparse.ArgumentParser) -> None:
-    does = parser.add_subparsers(dest="does", metavar="invite|pending|admit|revoke|list", required=True)
+    does = parser.add_subparsers(dest="does", metavar="invite|pending|admit|revoke|list|show|group", required=True)
     invitation_verbs.add_verbs(does)
     admit = does.add_parser("admit", help="let a box connect: by the keys that it announced, or by those given here")
     admit.add_argument("device", metavar="ID")
@@ -24,13 +27,20 @@ def _device_arguments(parser: argparse.ArgumentParser) -> None:
     admit.add_argument("--seal", metavar="KEY", help="and its public sealing key, 64 hex digits")
     revoke = does.add_parser("revoke", help="lock a box out at once")
     revoke.add_argument("device", metavar="ID")
-    for one in (admit, revoke, does.add_parser("list", help="list the boxes")):
+    show = does.add_parser("show", help="say what a box should run, what it runs, and how it is")
+    show.add_argument("device", metavar="ID")
+    show.add_argument("--json", action="store_true", help="for programs")
+    group = does.add_parser("group", help="say which boxes are in a group; without a name, list the groups")
+    group.add_argument("group", nargs="?", metavar="GROUP")
+    group.add_argument("devices", nargs="*", metavar="ID", help="all of its boxes; none: the group goes")
+    for one in (admit, revoke, show, group, does.add_parser("list", help="list the boxes")):
         add_state(one)
         one.set_defaults(does=one.prog.split()[-1])
 
 
 def _device(arguments: Arguments) -> int:
     from central.fleet import admit, revoke
+    from central.showing import listed
     from central.store.state import open_store
 
     if arguments.does == "invite":
@@ -48,13 +58,51 @@ def _device(arguments: Arguments) -> int:
             print(f"admitted {device.id}")
         elif arguments.does == "revoke":
             revoke(store, arguments.device)
+            _withdraw(store, arguments)
             print(f"revoked {arguments.device}")
+        elif arguments.does == "show":
+            _show(store, arguments)
+        elif arguments.does == "group":
+            _group(store, arguments)
         else:
-            for known in store.devices.all():
-                print(f"{known.id}  {'revoked' if known.revoked else 'admitted'}  {known.curve_public}")
+            print(*listed(store), sep="\n")
     finally:
         store.close()
     return 0
+
+
+def _withdraw(store: "Store", arguments: Arguments) -> None:
+    """Publish nothing for a box any more; one that nothing was published for needs no root for that."""
+    from central.publishing.repository import Repository
+
+    if store.rollouts.published(arguments.device):
+        state = state_of(arguments)
+        now = datetime.fromtimestamp(now_ms() / 1000, UTC)
+        Repository(state.push, state.push_keys).withdraw(arguments.device, now=now)
+        store.rollouts.forget(arguments.device)
+
+
+def _show(store: "Store", arguments: Arguments) -> None:
+    import msgspec
+
+    from central.showing import in_words, show
+
+    shown = show(store, arguments.device)
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode(shown)).decode())
+    else:
+        print(*in_words(shown, now_ms()), sep="\n")
+
+
+def _group(store: "Store", arguments: Arguments) -> None:
+    from central.fleet import group
+
+    if arguments.group is not None:
+        group(store, arguments.group, arguments.devices)
+        print(f"{arguments.group}: {', '.join(sorted(set(arguments.devices))) or 'no group any more'}")
+        return
+    for name, members in store.rollouts.groups().items():
+        print(f"{name}: {', '.join(members)}")
 
 
 def _public_keys(arguments: Arguments) -> dict[str, str]:
@@ -135,33 +183,9 @@ def _keys(arguments: Arguments) -> int:
     return 0
 
 
-# ------------------------------------------------------------------ push
-
-
-def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    does = parser.add_subparsers(dest="does", metavar="root", required=True)
-    root = does.add_parser("root", help="sign with the off-line key which key this centre pushes with")
-    root.add_argument("--out", required=True, type=Path, metavar="FILE", help="the off-line key; made if missing")
-    root.add_argument("--passphrase", action="store_true", help="ask for the passphrase of the off-line key")
-    add_state(root)
-
-
-def _push(arguments: Arguments) -> int:
-    from central.publishing.ceremony import sign_root
-
-    state = state_of(arguments)
-    state.prepare()
-    passphrase = getpass.getpass("passphrase of the off-line key: ").encode() if arguments.passphrase else None
-    online, now = state.push_keys / "online.pem", datetime.fromtimestamp(now_ms() // 1000, UTC)
-    done = sign_root(state.push, arguments.out, online, passphrase, now=now)
-    print(f"root: {done.path}, version {done.version}, good until {done.expires:%Y-%m-%d}: provision boxes with it")
-    print(f"off-line key: {arguments.out} ({done.root_key[:16]}…); keep it away from this machine, in two places")
-    return 0
-
-
 FLEET = {
-    "device": Verb("invite, admit, revoke or list boxes", _device_arguments, _device),
+    "device": Verb("invite, admit, revoke, group, list or show boxes", _device_arguments, _device),
     "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
-    "push": Verb("make the root of what is pushed to boxes", _push_arguments, _push),
+    "push": PUSH,
     "keys": Verb("print the centre's public keys", _keys_arguments, _keys),
 }
