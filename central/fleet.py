@@ -42,11 +42,14 @@ def admit(store: Store, device_id: str, curve_public: str, seal_public: str, now
 
 
 def revoke(store: Store, device_id: str) -> None:
-    """Lock a box out, at once and until it is admitted again."""
+    """Lock a box out, at once and until it is admitted again; its invitation is withdrawn with it."""
     device = store.devices.find(device_id)
-    if device is None:
+    # First: a box that announces itself just now by an invitation that admits finds it gone (invitations.py).
+    withdrawn = store.invitations.withdraw(device_id)
+    if device is not None:
+        store.devices.put(replace(device, revoked=True))
+    elif not withdrawn:
         raise OperatorError(f"there is no device {device_id[:80]!r}", hint="see: sightline device list")
-    store.devices.put(replace(device, revoked=True))
 
 
 ALL = "all"

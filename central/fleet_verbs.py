@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from central import invitation_verbs
 from central.push_verbs import PUSH
 from central.verb import Arguments, Verb, add_state, now_ms, settings_of, state_of
 from edge.errors import OperatorError
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def _device_arguments(parser: argparse.ArgumentParser) -> None:
-    does = parser.add_subparsers(dest="does", metavar="admit|revoke|list|show|group", required=True)
-    admit = does.add_parser("admit", help="let a box connect")
+    does = parser.add_subparsers(dest="does", metavar="invite|pending|admit|revoke|list|show|group", required=True)
+    invitation_verbs.add_verbs(does)
+    admit = does.add_parser("admit", help="let a box connect: by the keys that it announced, or by those given here")
     admit.add_argument("device", metavar="ID")
     admit.add_argument("--keys", type=Path, metavar="FILE", help="what `edge keys` printed there")
     admit.add_argument("--curve", metavar="KEY", help="or its public CURVE key, 40 characters, in single quotes")
@@ -41,9 +43,16 @@ def _device(arguments: Arguments) -> int:
     from central.showing import listed
     from central.store.state import open_store
 
+    if arguments.does == "invite":
+        invitation_verbs.invite_box(arguments)
+        return 0
     store = open_store(state_of(arguments))
     try:
-        if arguments.does == "admit":
+        if arguments.does == "pending":
+            invitation_verbs.list_pending(store)
+        elif arguments.does == "admit" and not (arguments.keys or arguments.curve or arguments.seal):
+            invitation_verbs.admit_waiting(store, arguments.device)
+        elif arguments.does == "admit":
             keys = _public_keys(arguments)
             device = admit(store, arguments.device, keys["curve"], keys["seal"], now_ms())
             print(f"admitted {device.id}")
@@ -175,7 +184,7 @@ def _keys(arguments: Arguments) -> int:
 
 
 FLEET = {
-    "device": Verb("admit, revoke, group, list or show boxes", _device_arguments, _device),
+    "device": Verb("invite, admit, revoke, group, list or show boxes", _device_arguments, _device),
     "watchlist": Verb("seal the watchlist for a box", _watchlist_arguments, _watchlist),
     "push": PUSH,
     "keys": Verb("print the centre's public keys", _keys_arguments, _keys),

@@ -28,6 +28,8 @@ from central.console.app import ConsoleSettings, make_app
 from central.console.feed import Feed
 from central.console.gate import make_or_load_token
 from central.intake import Intake, IntakeSettings
+from central.invitations import Reception
+from central.metrics import AlertDelays, CentreNumbers, TimedInbox
 from central.publishing.repository import Repository
 from central.publishing.shelf import Shelf
 from central.pushing import Pushing, open_pushing
@@ -36,6 +38,7 @@ from central.store.state import StateDir, Store, open_store
 from central.upkeep import Upkeep
 from central.watchlists import renew
 from edge.errors import OperatorError, SightlineError, WorldError
+from edge.exposition import told_if_wanted
 from edge.faces.embed import Embedder, open_embedder
 from edge.faces.registry import ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
@@ -81,16 +84,18 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
             _log.info("references embedded again by the present model", references=renewed)
         feed = Feed()
         upkeep = Upkeep(Repository(state.push, state.push_keys), now_ms)
+        inbox, delays = TimedInbox(store.inbox), AlertDelays(store, feed.publish)
         intake = Intake(
             IntakeSettings(endpoint=settings.endpoint),
             key=curve_key,
-            inbox=store.inbox,
+            inbox=inbox,
             admissions=store.devices,
             heartbeats=store.devices,
+            reception=Reception(store),
             publications=Shelf(state.push),
         )
         alerting = Alerting(
-            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=feed.publish
+            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=delays.alerted
         )
         app = make_app(
             store,
@@ -102,7 +107,8 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
         )
         pushing = open_pushing(state, settings, store, now_ms)
         console = _Console(app, listener, feed)
-        with intake:
+        numbers = CentreNumbers(store, intake.report, inbox, delays, now_ms)
+        with intake, told_if_wanted([numbers], settings.metrics):
             endpoint = intake.bind()
             workers = [
                 Worker("intake", lambda stop: _ignore(intake.run(stop)), bell),

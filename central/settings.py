@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from edge.exposition import MetricsSettings
 from edge.written import read
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -56,6 +57,7 @@ class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The longest window that a deployment may have; hours, at most 31 days."""
     console: ConsoleSettings = ConsoleSettings()
     models: ModelSettings = ModelSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 def load_settings(path: Path | None) -> CentreSettings:

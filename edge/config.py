@@ -12,6 +12,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
+from edge.exposition import MetricsSettings
 from edge.faces.runtime import RuntimeSettings
 from edge.gate import GateSettings
 from edge.link import LinkSettings
@@ -57,6 +58,7 @@ class Base(Struct, frozen=True, kw_only=True):
     centre: CentreSettings
     link: LinkSettings
     outbox: OutboxSettings = OutboxSettings()
+    metrics: MetricsSettings = MetricsSettings()
     update: UpdateSettings = UpdateSettings()
 
 

@@ -8,14 +8,15 @@ from edge.errors import WorldError
 _ZEROS_BYTES = 1024 * 1024
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in place, making its folder; who reads meanwhile sees the old one or the new one."""
+def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put a file in place, making its folder; who reads meanwhile sees the old one or the new one."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         part.replace(path)
         settle(path.parent)

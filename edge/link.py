@@ -22,7 +22,7 @@ from edge.fetching import LinkCarrier
 from edge.line import Dialler, Line
 from edge.notify import Notifier
 from edge.outbox import Outbox, Outgoing
-from edge.telling import LinkReport, Numbers, heartbeat, in_words, said_by_watch
+from edge.telling import LinkReport, Numbers, heartbeat, in_words, said_by_link, said_by_watch
 from edge.wire import address, codec
 from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
 from edge.wire.curve import CurveKey, checked_public
@@ -61,6 +61,7 @@ _REMEDIES = {
     Parting.DENIED: "admit this box's public key at the centre",
     Parting.WRONG_KEY: "check link.centre_key: the centre at this address seems to hold another",
     Parting.REFUSED: "the centre says why; see its log",
+    Parting.EXPELLED: "this box was revoked; if that was a mistake, invite it again at the centre",
     Parting.VERSION: "install the same release on both sides",
 }
 
@@ -138,6 +139,8 @@ class Link:
         """
         with self._dialler:
             try:
+                with contextlib.suppress(WorldError):  # a disk in trouble is told by the loop
+                    self._remember_expelled(said_by_link(self._outbox).expelled_at_ms)
                 self._systemd.ready()
                 while not stop.is_set():
                     self._systemd.alive()
@@ -195,6 +198,9 @@ class Link:
                 )
             case HangUp(why, detail):
                 self._hang_up()
+                if why is Parting.EXPELLED:
+                    self._remember_expelled(now.clock_ms)
+                    self._report_s = 0.0  # watch must know at once
                 self._tell_parting(why, detail)
             case Met(_, clock_ms, desired):
                 self._tell_met(clock_ms, now)
@@ -309,9 +315,13 @@ class Link:
         self._written = msgspec.structs.replace(report, at_ms=now.clock_ms)
         self._outbox.report("link", msgspec.json.encode(self._written))
 
+    def _remember_expelled(self, at_ms: int) -> None:
+        self._numbers.expelled, self._numbers.expelled_at_ms = at_ms > 0, at_ms
+
     def _tell_met(self, clock_ms: int, now: Instant) -> None:
         self._told.clear()
         self._numbers.connects += 1
+        self._remember_expelled(0)
         self._hear_clock(clock_ms, now)
         endpoint = self._endpoints[self._talk.endpoint]
         _log.info("link.connected", endpoint=endpoint, waiting=self._outbox.count())

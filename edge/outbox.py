@@ -187,6 +187,11 @@ class Outbox:
         with self._lock:
             self._db.close()
 
+    @property
+    def folder(self) -> Path:
+        """Return where it lies."""
+        return self._path.parent
+
     # -------------------------------------------------------------- rows
 
     def put(self, outgoing: Outgoing) -> None:

@@ -61,6 +61,11 @@ class Status(WatchReport, frozen=True, kw_only=True):
     """Candidates that did not leave, because the gate closed while they were made."""
     busy_s: float = 0.0
     """From taking the first frame to having done with the last, seconds."""
+    looking_s: float = 0.0
+    """Of that, spent on the frames themselves."""
+    camera_id: str = ""
+    references: int = 0
+    """How many references are compared with now."""
 
 
 class Watch:
@@ -102,6 +107,7 @@ class Watch:
         )
         self._status = Status(state=running.word)
         self._outdated = False
+        self._looking_s = 0.0
         self._told = ""
         """What the log was last told about a report that could not be left."""
         self._tally = _Tallying(config.camera.id, _now_ms())
@@ -150,6 +156,7 @@ class Watch:
             self._outdated = True
 
     def _look(self, frame: Frame) -> None:
+        since_s = time.monotonic()
         if not self._status.first_captured_ms:
             self._status = msgspec.structs.replace(self._status, first_captured_ms=frame.captured_at_ms)
         for finding in self._pipeline.process(frame):
@@ -166,6 +173,7 @@ class Watch:
                 now_ms=now.clock_ms,
                 taken_at_ms=taken_at_ms,
             )
+        self._looking_s += time.monotonic() - since_s
 
     def _gate(self) -> None:
         """Give the pipeline the watchlist, or nobody, as the gate stands now."""
@@ -198,6 +206,9 @@ class Watch:
             dropped=state.dropped,
             events=self._dispatch.events,
             video_bytes=feed.video_bytes,
+            looking_s=round(self._looking_s, 3),
+            camera_id=self._config.camera.id,
+            references=len(self._pipeline.gallery),
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),
         )

@@ -8,6 +8,7 @@
     entries.py    the watchlist: entries and their references
     devices.py    admitted boxes and how they are
     rollouts.py   groups of boxes, what was published for each, and how far roll-outs are
+    invitations.py  boxes that may announce themselves, and what they announced
 
 A candidate below the threshold leaves a row with its event id and outcome, and a count; nothing of a face.
 """

@@ -8,6 +8,7 @@ from central.store.database import Database, open_database
 from central.store.devices import Devices
 from central.store.entries import Entries
 from central.store.inbox import Inbox
+from central.store.invitations import Invitations
 from central.store.rollouts import Rollouts
 from edge.errors import WorldError
 
@@ -84,6 +85,7 @@ class Store:
     entries: Entries
     devices: Devices
     rollouts: Rollouts
+    invitations: Invitations
 
     def close(self) -> None:
         """Release the database."""
@@ -96,4 +98,5 @@ def open_store(state: StateDir) -> Store:
     database = open_database(f"sqlite:///{state.database.resolve()}", state.storage_key)
     inbox = Inbox(database)
     alerts, entries = Alerts(database, inbox), Entries(database)
-    return Store(database, inbox, alerts, entries, Devices(database), Rollouts(database))
+    devices, rollouts = Devices(database), Rollouts(database)
+    return Store(database, inbox, alerts, entries, devices, rollouts, Invitations(database))

@@ -28,6 +28,7 @@ class Tables:
     published: Table
     rollouts: Table
     rollout_boxes: Table
+    invitations: Table
     candidates: Table
     inbox: Table
     tallies: Table
@@ -82,7 +83,22 @@ def _fleet(metadata: MetaData) -> dict[str, Table]:
         Column("applied", String(2048), nullable=False, server_default=""),
         Column("applied_since_ms", BigInteger, nullable=False, server_default="0"),
     )
-    return {"devices": devices, "device_health": health}
+    invitations = Table(
+        "invitations",
+        metadata,
+        # One for each id: another invitation takes the place of the one before.
+        Column("device", String(64), primary_key=True),
+        # The public half of the token: whoever reads this database cannot announce a box with it.
+        Column("token", String(40), nullable=False, unique=True),
+        _milliseconds("invited_at_ms"),
+        _milliseconds("expires_at_ms"),
+        Column("admit", Boolean, nullable=False),
+        # Empty until the box has announced its keys, which spends the invitation.
+        Column("curve_public", String(40), nullable=False, default=""),
+        Column("seal_public", String(64), nullable=False, default=""),
+        Column("announced_at_ms", BigInteger, nullable=True),
+    )
+    return {"devices": devices, "device_health": health, "invitations": invitations}
 
 
 def _pushes(metadata: MetaData) -> dict[str, Table]:
