@@ -83,8 +83,8 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
         if renewed:
             _log.info("references embedded again by the present model", references=renewed)
         feed = Feed()
-        inbox, delays = TimedInbox(store.inbox), AlertDelays(store, feed.publish)
         upkeep = Upkeep(Repository(state.push, state.push_keys), now_ms)
+        inbox, delays = TimedInbox(store.inbox), AlertDelays(store, feed.publish)
         intake = Intake(
             IntakeSettings(endpoint=settings.endpoint),
             key=curve_key,

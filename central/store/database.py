@@ -19,9 +19,10 @@ from central.store.tables import make_tables
 from edge.errors import IntegrityError, OperatorError, SightlineError, WorldError
 from edge.wire.sealing import read_secret, write_secret
 
-SCHEMA = "3"
-_MIGRATIONS = {
-    "2": (
+SCHEMA = "4"
+_MIGRATIONS: dict[str, tuple[str, ...]] = {
+    "2": (),
+    "3": (
         "ALTER TABLE device_health ADD COLUMN applied VARCHAR(2048) NOT NULL DEFAULT ''",
         "ALTER TABLE device_health ADD COLUMN applied_since_ms BIGINT NOT NULL DEFAULT 0",
     ),

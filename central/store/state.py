@@ -84,8 +84,8 @@ class Store:
     alerts: Alerts
     entries: Entries
     devices: Devices
-    invitations: Invitations
     rollouts: Rollouts
+    invitations: Invitations
 
     def close(self) -> None:
         """Release the database."""
@@ -98,5 +98,5 @@ def open_store(state: StateDir) -> Store:
     database = open_database(f"sqlite:///{state.database.resolve()}", state.storage_key)
     inbox = Inbox(database)
     alerts, entries = Alerts(database, inbox), Entries(database)
-    invitations, rollouts = Invitations(database), Rollouts(database)
-    return Store(database, inbox, alerts, entries, Devices(database), invitations, rollouts)
+    devices, rollouts = Devices(database), Rollouts(database)
+    return Store(database, inbox, alerts, entries, devices, rollouts, Invitations(database))

@@ -24,11 +24,11 @@ class Tables:
     counters: Table
     devices: Table
     device_health: Table
-    invitations: Table
     groups: Table
     published: Table
     rollouts: Table
     rollout_boxes: Table
+    invitations: Table
     candidates: Table
     inbox: Table
     tallies: Table
