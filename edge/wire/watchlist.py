@@ -78,7 +78,7 @@ def decode(data: bytes) -> SealedWatchlist:
         if found != FORMAT:
             raise IntegrityError(f"the watchlist has format {found}, this program knows {FORMAT}")
         watchlist = msgspec.msgpack.decode(data, type=SealedWatchlist)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors; so is text that is no UTF-8
         raise IntegrityError(f"not a watchlist: {error}") from error
     rows, left = divmod(len(watchlist.owners), 4)
     if left or len(watchlist.templates) != rows * watchlist.dimension * 2:

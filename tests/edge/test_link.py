@@ -321,6 +321,17 @@ def test_heartbeats_carry_what_watch_has_left(box: Box, centre: Centre) -> None:
     assert abs(heartbeat.sent_at_ms - now_ms()) < 60_000
 
 
+def test_the_centre_s_clock_is_told_anew_with_every_pulse(box: Box, centre: Centre) -> None:
+    with centre.running(), box.linked():
+        eventually(lambda: box.report.centre_clock_ms > 0, "the centre's clock is told")
+        first = box.report
+        assert abs(first.centre_clock_ahead_ms) < 5000
+        assert 0 < first.centre_clock_monotonic_s <= time.monotonic()
+        eventually(lambda: box.report.centre_clock_ms > first.centre_clock_ms, "a pulse tells it again")
+        assert box.report.centre_clock_monotonic_s > first.centre_clock_monotonic_s
+        assert box.report.connects == 1
+
+
 @pytest.mark.parametrize(
     ("body", "trouble"),
     [

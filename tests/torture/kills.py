@@ -28,7 +28,7 @@ from pathlib import Path
 from central.rig import Rig
 from tests.torture import stage
 from tests.torture.audit import Audit, audit
-from tests.torture.fault import WAYS, Fault, compiler
+from tests.torture.fault import WAYS, Fault, compiler, library
 
 CHAPTER = 40
 ACTS = 2
@@ -254,6 +254,8 @@ def main() -> int:
     known = {line["chapter"] for line in done_before(options.results, options.seed)}
     print(f"seed {options.seed}, results in {options.results}", flush=True)
     failed = 0
+    if compiler() is not None:
+        library()  # before there are threads that would all build it
     with tempfile.TemporaryDirectory(prefix="sightline-kills-") as folder:
         base = Path(folder) / "stage"
         stage.make(base)
