@@ -6,10 +6,11 @@ STAMP  := $(VENV)/.installed
 # Of the recipes: photographs as <identity>/<photo>.jpg, and where a run keeps its state.
 FACES  ?= ../shared/faces/lfw-dev
 RUNS   ?= $(HOME)/.cache/sightline/training
+SECONDS ?= 60
 RECIPE := $(VENV)-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install models demo test torture check format lint types contracts fast train-detector train-embedder clean
+.PHONY: help install models demo test torture fuzz boxes check format lint types contracts fast train-detector train-embedder clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,13 @@ contracts: $(STAMP)
 
 fast: $(STAMP)
 	@$(BIN)/python -m pytest -n 2 -m "not slow" -q
+
+fuzz: $(STAMP) ## garbage guided by coverage for all that reads what strangers wrote; SECONDS=60 for each target
+	@$(BIN)/pip install --quiet -c constraints.txt 'atheris>=3.0'
+	@PYTHONPATH=. $(BIN)/python bench/fuzz.py --seconds $(SECONDS)
+
+boxes: $(STAMP) ## a thousand simulated boxes against one centre: waits, memory, nothing lost
+	@PYTHONPATH=. $(BIN)/python bench/boxes.py
 
 train-detector: $(RECIPE)/.installed ## train the shipped detector anew; FACES=DIR RUNS=DIR, hours on two cores
 	@OMP_NUM_THREADS=1 PYTHONPATH=. $(RECIPE)/bin/python -m models.training.detector --faces $(FACES) --out $(RUNS)/detector

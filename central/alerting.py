@@ -97,7 +97,7 @@ class Alerting:
             candidate = msgspec.msgpack.decode(unseal(self._key, event.payload), type=Candidate)
         except IntegrityError:
             return Trouble.SEALED
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; so is text that is no UTF-8
             return Trouble.GARBLED
         if candidate.event_id != event.event_id or candidate.device != event.device:
             return Trouble.MISLABELLED

@@ -1,6 +1,7 @@
 """Which boxes may connect, by their keys."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from central.store.devices import Device
@@ -41,8 +42,53 @@ def admit(store: Store, device_id: str, curve_public: str, seal_public: str, now
 
 
 def revoke(store: Store, device_id: str) -> None:
-    """Lock a box out, at once and until it is admitted again."""
+    """Lock a box out, at once and until it is admitted again; its invitation is withdrawn with it."""
     device = store.devices.find(device_id)
-    if device is None:
+    # First: a box that announces itself just now by an invitation that admits finds it gone (invitations.py).
+    withdrawn = store.invitations.withdraw(device_id)
+    if device is not None:
+        store.devices.put(replace(device, revoked=True))
+    elif not withdrawn:
         raise OperatorError(f"there is no device {device_id[:80]!r}", hint="see: sightline device list")
-    store.devices.put(replace(device, revoked=True))
+
+
+ALL = "all"
+
+
+def group(store: Store, name: str, devices: Sequence[str]) -> None:
+    """Say which boxes are in a group; none at all: the group is gone."""
+    if not _ID.fullmatch(name) or name == ALL:
+        raise OperatorError(f"not a name for a group: {name[:80]!r}", hint="1 to 64 of letters, digits, dot, dash")
+    if store.devices.find(name) is not None:
+        raise OperatorError(f"{name} is a box", hint="choose another name for the group")
+    for device in devices:
+        _admitted(store, device)
+    if not devices and name not in store.rollouts.groups():
+        raise OperatorError(f"there is no group {name}", hint="name the boxes that are in it")
+    store.rollouts.group(name, devices)
+
+
+def wanted_devices(store: Store, target: str) -> list[str]:
+    """Return the admitted boxes that a box's id, a group's name or `all` means."""
+    admitted = {device.id for device in store.devices.all() if not device.revoked}
+    groups = store.rollouts.groups()
+    if target == ALL:
+        found = sorted(admitted)
+    elif target in groups:
+        found = sorted(admitted.intersection(groups[target]))
+    else:
+        _admitted(store, target)
+        found = [target]
+    if not found:
+        raise OperatorError(f"no box is admitted in {target}", hint="see: sightline device list")
+    return found
+
+
+def _admitted(store: Store, name: str) -> None:
+    device = store.devices.find(name)
+    if device is None:
+        raise OperatorError(
+            f"there is no box and no group {name[:80]!r}", hint="see: sightline device list, sightline device group"
+        )
+    if device.revoked:
+        raise OperatorError(f"device {name} is revoked", hint=f"admit it again: sightline device admit {name}")

@@ -82,6 +82,16 @@ class Admissions(Protocol):
         """
 
 
+class Reception(Protocol):
+    """Who hears boxes that nobody knows yet, each by its invitation."""
+
+    def expects(self, key: str, now_ms: int) -> bool:
+        """Tell whether a CURVE public key is that of an invitation that may connect."""
+
+    def hear(self, key: str, frames: Sequence[bytes], now_ms: int) -> FromCentre | None:
+        """Answer what came under the key of an invitation; None where it is of none."""
+
+
 class Heartbeats(Protocol):
     """Who hears that a box is alive."""
 
@@ -173,6 +183,7 @@ class Intake:
         inbox: Inbox,
         admissions: Admissions,
         heartbeats: Heartbeats,
+        reception: Reception | None = None,
         publications: Publications | None = None,
     ) -> None:
         self._settings = settings
@@ -180,6 +191,7 @@ class Intake:
         self._inbox = inbox
         self._admissions = admissions
         self._heartbeats = heartbeats
+        self._reception = reception
         self._publications = publications or Nothing()
         self._asking: deque[_Peer] = deque()
         self._peers: dict[str, _Peer] = {}
@@ -268,7 +280,11 @@ class Intake:
 
     def _hear(self, frames: Frames, device: str | None, now: Instant) -> None:
         if device is None:
-            self._expel(frames, now)
+            answer = self._reception.hear(frames.key, frames.body, now.clock_ms) if self._reception else None
+            if answer is None:
+                self._expel(frames, now)
+            else:
+                self._send(frames.route, answer)
             return
         event: CentreEvent
         try:
@@ -288,7 +304,7 @@ class Intake:
     def _expel(self, frames: Frames, now: Instant) -> None:
         """Turn away a box that was admitted when it connected and no longer is."""
         self._counts["denied"] += 1
-        self._say_rarely("intake.expelled", key=frames.key)
+        self._say_rarely("intake.expelled", public_key=frames.key)
         for peer in [peer for peer in self._peers.values() if peer.route == frames.route]:
             self._handle(peer, Expelled(), now)
             return
@@ -371,12 +387,14 @@ class Intake:
     def _admitted(self, public_key: str) -> bool:
         try:
             admitted = self._admissions.device(public_key) is not None
+            if not admitted and self._reception is not None:
+                admitted = self._reception.expects(public_key, _now().clock_ms)
         except SightlineError as error:
             self._say_rarely("intake.failed", what=error.message, hint=error.hint)
             return False
         if not admitted:
             self._counts["denied"] += 1
-            self._say_rarely("intake.denied", key=public_key)
+            self._say_rarely("intake.denied", public_key=public_key)
         return admitted
 
     def _send(self, route: bytes, message: FromDevice | FromCentre, payload: bytes = b"") -> None:

@@ -24,6 +24,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from central.deployments import write_running
 from edge.errors import SightlineError, WorldError
 
 START_S = 60.0
@@ -172,7 +173,10 @@ class Rig:
         self.box_config.write_text(yaml.safe_dump(tree))
         box = json.loads(self._run("edge", "keys", "--config", str(self.box_config)))
         self.sightline("device", "admit", DEVICE, "--curve", box["curve"], "--seal", box["seal"])
-        self.sightline("watchlist", "seal", "--device", DEVICE, "--out", str(tree["watchlist"]["file"]))
+        paper = self.home / "deployment.yaml"
+        write_running(paper, "Trial on one machine", time.time_ns() // 1_000_000)
+        wanted = ("--deployment", str(paper), "--out", str(tree["watchlist"]["file"]))
+        self.sightline("watchlist", "seal", "--device", DEVICE, *wanted)
 
     def start_watch(self) -> Process:
         """Start `edge watch`."""

@@ -1,6 +1,7 @@
 """`sightline serve`: builds the rooms, owns the threads and their end.
 
-Four threads: intake (commits and acknowledges), alerting (judges), retention (deletes), console (serves).
+Six threads: intake (commits and acknowledges), alerting (judges), retention (deletes), pushing (carries roll-outs),
+upkeep (signs again what boxes should run), console (serves).
 One that ends by itself takes the process down, with one line that says which and why: the process table
 starts it again, and everything committed is where it was.
 """
@@ -27,11 +28,17 @@ from central.console.app import ConsoleSettings, make_app
 from central.console.feed import Feed
 from central.console.gate import make_or_load_token
 from central.intake import Intake, IntakeSettings
+from central.invitations import Reception
+from central.metrics import AlertDelays, CentreNumbers, TimedInbox
+from central.publishing.repository import Repository
 from central.publishing.shelf import Shelf
+from central.pushing import Pushing, open_pushing
 from central.settings import CentreSettings
 from central.store.state import StateDir, Store, open_store
+from central.upkeep import Upkeep
 from central.watchlists import renew
 from edge.errors import OperatorError, SightlineError, WorldError
+from edge.exposition import told_if_wanted
 from edge.faces.embed import Embedder, open_embedder
 from edge.faces.registry import ModelStore, Task, load_registry
 from edge.faces.runtime import RuntimeSettings
@@ -39,6 +46,7 @@ from edge.wire import curve, sealing
 
 SWEEP_S = 60.0
 IDLE_S = 1.0
+WAITS_S = 30.0
 STOP_S = 1.5
 MOST_FILES = 65_536
 KNOWN_MS = 31 * 24 * 3600 * 1000
@@ -75,16 +83,19 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
         if renewed:
             _log.info("references embedded again by the present model", references=renewed)
         feed = Feed()
+        inbox, delays = TimedInbox(store.inbox), AlertDelays(store, feed.publish)
+        upkeep = Upkeep(Repository(state.push, state.push_keys), now_ms)
         intake = Intake(
             IntakeSettings(endpoint=settings.endpoint),
             key=curve_key,
-            inbox=store.inbox,
+            inbox=inbox,
             admissions=store.devices,
             heartbeats=store.devices,
+            reception=Reception(store),
             publications=Shelf(state.push),
         )
         alerting = Alerting(
-            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=feed.publish
+            store, seal_key, embedder, _alerting_settings(settings, threshold), clock=now_ms, alerted=delays.alerted
         )
         app = make_app(
             store,
@@ -92,14 +103,19 @@ def serve(state: StateDir, settings: CentreSettings, announce: Callable[[Ready],
             _console_settings(settings, token, listener, threshold),
             clock=now_ms,
             received=lambda: intake.report().bytes_received,
+            notices=lambda: upkeep.notices,
         )
+        pushing = open_pushing(state, settings, store, now_ms)
         console = _Console(app, listener, feed)
-        with intake:
+        numbers = CentreNumbers(store, intake.report, inbox, delays, now_ms)
+        with intake, told_if_wanted([numbers], settings.metrics):
             endpoint = intake.bind()
             workers = [
                 Worker("intake", lambda stop: _ignore(intake.run(stop)), bell),
                 Worker("alerting", lambda stop: _judge(alerting, store, stop), bell),
                 Worker("retention", lambda stop: _sweep(store, settings, stop), bell),
+                Worker("pushing", lambda stop: _push(pushing, stop), bell),
+                Worker("upkeep", upkeep.run, bell),
                 Worker("console", console.run, bell),
             ]
             link = f"http://{_address(listener)}/login?token={token}"
@@ -190,6 +206,16 @@ def _judge(alerting: Alerting, store: Store, stop: threading.Event) -> None:
         except WorldError as error:  # a full disk, a locked file: the event waits, and so do we
             _log.error("alerting waits", what=error.message, hint=error.hint)
             stop.wait(IDLE_S)
+
+
+def _push(pushing: Pushing, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            pushing.step(stop)
+        except SightlineError as error:  # a full disk, a repository that cannot be read: roll-outs wait
+            _log.error("pushing waits", what=error.message, hint=error.hint)
+            stop.wait(WAITS_S)
+        stop.wait(IDLE_S)
 
 
 def _sweep(store: Store, settings: CentreSettings, stop: threading.Event) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from edge.exposition import MetricsSettings
 from edge.written import read
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -52,8 +53,11 @@ class CentreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Alerts and their pictures are deleted this long after their last revision; hours, at most 31 days."""
     watchlist_valid_h: Hours = 168.0
     """A watchlist made for a box stops matching there this long after it was made; hours."""
+    deployment_max_h: Hours = 168.0
+    """The longest window that a deployment may have; hours, at most 31 days."""
     console: ConsoleSettings = ConsoleSettings()
     models: ModelSettings = ModelSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 def load_settings(path: Path | None) -> CentreSettings:

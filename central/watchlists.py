@@ -18,7 +18,7 @@ from edge.errors import IntegrityError, OperatorError, WorldError
 from edge.faces.align import align
 from edge.wire.ids import new_id
 from edge.wire.sealing import SealingKey, wrap
-from edge.wire.watchlist import MAX_WATCHLIST_BYTES, SealedWatchlist, encode
+from edge.wire.watchlist import MAX_WATCHLIST_BYTES, Deployment, SealedWatchlist, encode
 
 
 class Embedder(Protocol):
@@ -42,12 +42,20 @@ def renew(store: Store, embedder: Embedder) -> int:
 
 
 def seal_for(
-    store: Store, device_id: str, key: SealingKey, embedder: Embedder, *, now_ms: int, valid_ms: int
+    store: Store,
+    device_id: str,
+    key: SealingKey,
+    embedder: Embedder,
+    *,
+    deployment: Deployment,
+    now_ms: int,
+    valid_ms: int,
 ) -> bytes:
     """Make the watchlist of one box, wrapped so that this box alone opens it and knows who made it.
 
-    `embedder` is the one the box runs.
+    `embedder` is the one the box runs. It may be used within the deployment's window alone, and for `valid_ms`.
     """
+    expires_at_ms = _expiry(deployment, now_ms, valid_ms)
     device = store.devices.find(device_id)
     if device is None or device.revoked:
         raise OperatorError(f"device {device_id} is not admitted", hint="see: sightline device list")
@@ -67,12 +75,13 @@ def seal_for(
             watchlist=new_id(now_ms),
             device=device_id,
             made_at_ms=now_ms,
-            expires_at_ms=now_ms + valid_ms,
+            expires_at_ms=expires_at_ms,
             model_sha256=embedder.model_sha256,
             dimension=embedder.dimension,
             entries=tuple(entries),
             owners=np.array([position[entry] for entry in enrolled.entries], "<u4").tobytes(),
             templates=templates.astype("<f2").tobytes(),
+            deployment=deployment,
         )
     )
     if len(watchlist) > MAX_WATCHLIST_BYTES:
@@ -96,6 +105,19 @@ def write_file(path: Path, content: bytes) -> None:
         raise WorldError(f"cannot write {path}: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _expiry(deployment: Deployment, now_ms: int, valid_ms: int) -> int:
+    """Return when the watchlist ends, refusing one that could never be used."""
+    if deployment.until_ms <= now_ms:
+        raise OperatorError(f"deployment {deployment.id} is over", hint="a new watchlist needs a new deployment")
+    expires_at_ms = min(deployment.until_ms, now_ms + valid_ms)
+    if expires_at_ms <= deployment.from_ms:
+        raise OperatorError(
+            f"the watchlist would expire before deployment {deployment.id} begins",
+            hint="seal it nearer to its beginning, or raise watchlist_valid_h",
+        )
+    return expires_at_ms
 
 
 def _template(face: EnrolledFace, embedder: Embedder) -> NDArray[np.float32]:

@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
+from edge import fitness, selftest
 from edge.camera.address import holds_password
 from edge.camera.feed import Feed
 from edge.config import Config, load
-from edge.errors import SightlineError, WorldError
+from edge.errors import OperatorError, WorldError
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.golden import prove
@@ -31,30 +34,45 @@ CAMERA_WAIT_S = 10.0
 DIAL_WAIT_S = 5.0
 
 
-def check(path: Path, say: Callable[[str], None]) -> int:
-    """Try everything and say how it went; 0 where all is well, else the exit code of the first trouble."""
+def check(path: Path, say: Callable[[str], None], *, as_json: bool = False) -> int:
+    """Try everything and say how it went; 0 where all is well, else the exit code of the first trouble.
+
+    With `as_json` everything is said at the end, as one `SelfTest`.
+    """
     base = load(path)
     state = running(base, Home(Path(base.device.state)).pushed)
     config = state.config
     source = f"pushed state {state.word}" if state.word else str(path)
-    say(f"ok    configuration   {source}: device {config.device.id}, camera {config.camera.id}")
-    probes: tuple[tuple[str, Callable[[Config], str]], ...] = (
+    found = f"{source}: device {config.device.id}, camera {config.camera.id}"
+    trials: tuple[tuple[str, Callable[[Config], str]], ...] = (
+        ("configuration", lambda _: found),
         ("keys", _keys),
         ("outbox", _outbox),
+        ("disk", lambda config: fitness.disk(Home(Path(config.device.state)).outbox.parent)),
+        ("clock", _clock),
+        ("pushed", lambda config: fitness.pushed(Home(Path(config.device.state)).pushed, config.device.id)),
         *((f"model {task.value}", partial(_model, chosen=state.model(task), task=task)) for task in Task),
         *((f"form {card.name}", partial(_form, card=card)) for card in _other_forms(state)),
         ("watchlist", partial(_watchlist, embedder=state.model(Task.EMBED))),
         ("camera", _camera),
         ("centre", _centre),
     )
-    first = 0
-    for name, probe in probes:
-        try:
-            say(f"ok    {name:<14}  {probe(config)}")
-        except SightlineError as error:
-            say(f"FAIL  {name:<14}  {error}")
-            first = first or error.exit_code
-    return first
+    parts = []
+    for name, trial in trials:
+        part = selftest.attempt(name, partial(trial, config))
+        parts.append(part)
+        if not as_json:
+            say(selftest.told(part))
+    if as_json:
+        test = selftest.SelfTest(at_ms=time.time_ns() // 1_000_000, parts=tuple(parts))
+        say(msgspec.json.encode(test).decode())
+    return next((part.exit_code for part in parts if not part.ok), 0)
+
+
+def _clock(config: Config) -> str:
+    home, now_ms = Home(Path(config.device.state)), time.time_ns() // 1_000_000
+    built_ms = round(Path(__file__).stat().st_mtime * 1000)
+    return fitness.clock(now_ms, built_ms, (home.sealing_key, home.curve_key, home.outbox))
 
 
 def _keys(config: Config) -> str:
@@ -104,8 +122,16 @@ def _watchlist(config: Config, embedder: Chosen) -> str:
         model_sha256=embedder.card.template_identity,
         now_ms=time.time_ns() // 1_000_000,
     )
-    left_h = (watchlist.expires_at_ms - time.time_ns() // 1_000_000) / 3_600_000
-    return f"{len(watchlist.gallery)} references, expires in {left_h:.1f} h"
+    now_ms = time.time_ns() // 1_000_000
+    window = watchlist.permit.deployment
+    if window.cameras and config.camera.id not in window.cameras:
+        raise OperatorError(
+            f"deployment {window.id} does not cover camera {config.camera.id}: nobody is matched",
+            hint="name the camera in the deployment and seal the watchlist again, or correct camera.id",
+        )
+    left_h, wait_h = (watchlist.permit.expires_at_ms - now_ms) / 3_600_000, (window.from_ms - now_ms) / 3_600_000
+    begins = f"begins in {wait_h:.1f} h, " if wait_h > 0 else ""
+    return f"{len(watchlist.gallery)} references, deployment {window.id} {begins}expires in {left_h:.1f} h"
 
 
 def _camera(config: Config) -> str:

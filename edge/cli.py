@@ -38,9 +38,17 @@ def _parser() -> argparse.ArgumentParser:
     verb("watch", _watch, "see faces and put candidates into the outbox")
     link = verb("link", _link, "carry the outbox to the centre")
     link.add_argument("--drain", action="store_true", help="end once watch has ended and the outbox is empty")
+    text = "become the box that a file from `sightline device invite` is for"
+    provision = verb("provision", _provision, text, config=False)
+    provision.add_argument("file", type=Path, metavar="FILE")
+    provision.add_argument("--state", type=Path, default=STATE, metavar="DIR", help="default: %(default)s")
+    provision.add_argument(
+        "--again", action="store_true", help="forget the centre before, the keys and all that waits for it"
+    )
     verb("keys", _keys, "print this box's public keys, making them if there are none")
     verb("status", _status, "print what watch and link last said of themselves, as JSON")
-    verb("check", _check, "try every part of the configuration and say what is wrong")
+    trying = verb("check", _check, "try every part of the configuration and say what is wrong")
+    trying.add_argument("--json", action="store_true", help="print JSON instead, at the end")
     examine = verb("examine", _examine, "try a state that was pushed; link does this by itself", config=False)
     for name in ("--device", "--centre", "--state"):
         examine.add_argument(name, required=True)
@@ -120,6 +128,13 @@ def _keys(options: argparse.Namespace) -> int:
     return 0
 
 
+def _provision(options: argparse.Namespace) -> int:
+    from edge.provision import provision
+
+    provision(options.file, options.state, _say, again=options.again)
+    return 0
+
+
 def _status(options: argparse.Namespace) -> int:
     from edge.config import load_base
     from edge.outbox import Outbox
@@ -145,7 +160,7 @@ def _status(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from edge.check import check
 
-    return check(options.config, print)
+    return check(options.config, print, as_json=options.json)
 
 
 def _examine(options: argparse.Namespace) -> int:

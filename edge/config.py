@@ -12,7 +12,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edge.camera.settings import CameraSettings
+from edge.exposition import MetricsSettings
 from edge.faces.runtime import RuntimeSettings
+from edge.gate import GateSettings
 from edge.link import LinkSettings
 from edge.outbox import OutboxSettings
 from edge.pipeline import PipelineSettings
@@ -56,6 +58,7 @@ class Base(Struct, frozen=True, kw_only=True):
     centre: CentreSettings
     link: LinkSettings
     outbox: OutboxSettings = OutboxSettings()
+    metrics: MetricsSettings = MetricsSettings()
     update: UpdateSettings = UpdateSettings()
 
 
@@ -66,6 +69,7 @@ class Config(Base, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watchlist: WatchlistSettings
     models: ModelSettings = ModelSettings()
     pipeline: PipelineSettings = PipelineSettings()
+    gate: GateSettings = GateSettings()
 
 
 def load_config(path: Path) -> Config:

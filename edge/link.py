@@ -16,16 +16,17 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 
+from edge.centre_clock import CentreClock
 from edge.errors import WorldError
 from edge.fetching import LinkCarrier
 from edge.line import Dialler, Line
 from edge.notify import Notifier
 from edge.outbox import Outbox, Outgoing
-from edge.telling import LinkReport, Numbers, heartbeat, in_words, said_by_watch
+from edge.telling import LinkReport, Numbers, heartbeat, in_words, said_by_link, said_by_watch
 from edge.wire import address, codec
 from edge.wire.conversation import DeviceSide, Instant, Letter, Pace
 from edge.wire.curve import CurveKey, checked_public
-from edge.wire.messages import Applied, Event, FromCentre, FromDevice, Hello, Id, Tally
+from edge.wire.messages import Applied, Event, FromCentre, FromDevice, Heartbeat, Hello, Id, Tally
 from edge.wire.turns import (
     Beat,
     Brought,
@@ -60,6 +61,7 @@ _REMEDIES = {
     Parting.DENIED: "admit this box's public key at the centre",
     Parting.WRONG_KEY: "check link.centre_key: the centre at this address seems to hold another",
     Parting.REFUSED: "the centre says why; see its log",
+    Parting.EXPELLED: "this box was revoked; if that was a mistake, invite it again at the centre",
     Parting.VERSION: "install the same release on both sides",
 }
 
@@ -114,6 +116,7 @@ class Link:
             now=_now(),
         )
         self._numbers = Numbers()
+        self._clock = CentreClock()
         self._line: Line | None = None
         self._cursor = 0
         """Number of the last row offered on this connection."""
@@ -136,6 +139,8 @@ class Link:
         """
         with self._dialler:
             try:
+                with contextlib.suppress(WorldError):  # a disk in trouble is told by the loop
+                    self._remember_expelled(said_by_link(self._outbox).expelled_at_ms)
                 self._systemd.ready()
                 while not stop.is_set():
                     self._systemd.alive()
@@ -193,11 +198,15 @@ class Link:
                 )
             case HangUp(why, detail):
                 self._hang_up()
+                if why is Parting.EXPELLED:
+                    self._remember_expelled(now.clock_ms)
+                    self._report_s = 0.0  # watch must know at once
                 self._tell_parting(why, detail)
             case Met(_, clock_ms, desired):
                 self._tell_met(clock_ms, now)
                 self._wish(desired)
-            case Told(_, desired):
+            case Told(clock_ms, desired):
+                self._hear_clock(clock_ms, now)
                 self._wish(desired)
             case Brought() if self._carrier is not None:
                 self._carrier.brought(action)
@@ -271,6 +280,8 @@ class Link:
 
     def _say(self, message: FromDevice | FromCentre, payload: bytes = b"") -> None:
         frames = codec.encode(message, payload)
+        if isinstance(message, Hello | Heartbeat):
+            self._clock.asked(time.monotonic())  # noqa: TID251 - a door's clock
         if self._line is not None and self._line.send(frames):
             self._numbers.messages_sent += 1
             self._numbers.bytes_sent += sum(len(frame) for frame in frames)
@@ -304,12 +315,22 @@ class Link:
         self._written = msgspec.structs.replace(report, at_ms=now.clock_ms)
         self._outbox.report("link", msgspec.json.encode(self._written))
 
+    def _remember_expelled(self, at_ms: int) -> None:
+        self._numbers.expelled, self._numbers.expelled_at_ms = at_ms > 0, at_ms
+
     def _tell_met(self, clock_ms: int, now: Instant) -> None:
         self._told.clear()
         self._numbers.connects += 1
-        self._numbers.centre_clock_ahead_ms = clock_ms - now.clock_ms
+        self._remember_expelled(0)
+        self._hear_clock(clock_ms, now)
         endpoint = self._endpoints[self._talk.endpoint]
         _log.info("link.connected", endpoint=endpoint, waiting=self._outbox.count())
+
+    def _hear_clock(self, clock_ms: int, now: Instant) -> None:
+        self._clock.heard(clock_ms, now)
+        self._numbers.centre_clock_ahead_ms = self._clock.ahead_ms
+        self._numbers.centre_clock_ms = self._clock.clock_ms
+        self._numbers.centre_clock_monotonic_s = self._clock.monotonic_s
 
     def _tell_parting(self, why: Parting, detail: str) -> None:
         """Say each reason why there is no centre once, until there is one again."""

@@ -32,7 +32,7 @@ from msgspec import Meta, Struct
 
 from edge.errors import IntegrityError, SightlineError, WorldError
 from edge.wire.codec import encode
-from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally
+from edge.wire.messages import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES, CameraHealth, Count, Event, Tally, Text
 from edge.wire.turns import subject_of
 
 Kind = Literal["event", "tally"]
@@ -77,6 +77,18 @@ class OutboxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes of rows; the file itself grows to about a tenth more, and keeps its greatest size."""
 
 
+class Ended(Struct, frozen=True, kw_only=True):
+    """A watchlist that must not be on this box any more."""
+
+    watchlist: str
+    why: str
+    """The gate's word for it."""
+    at_ms: Count
+    """Box clock, when watch overwrote it in memory."""
+    state: Text = ""
+    """The pushed state that brought it, whose file is link's to destroy; empty for a file put there by hand."""
+
+
 class WatchReport(Struct, frozen=True, kw_only=True):
     """What `watch` leaves under the name "watch" for `link` to carry to the centre; unknown fields pass."""
 
@@ -86,6 +98,8 @@ class WatchReport(Struct, frozen=True, kw_only=True):
     """Whether the camera's newest frame is fresh."""
     troubles: tuple[str, ...] = ()
     camera: CameraHealth | None = None
+    watchlist_over: Ended | None = None
+    """The last watchlist that was destroyed; link destroys its file in what was pushed."""
     state: str = ""
     """The word of the pushed state that it runs, or could not run; empty: none, or it has only begun to start."""
     unfit: str = ""
@@ -172,6 +186,11 @@ class Outbox:
         """Close the file; the last process to do so empties the log."""
         with self._lock:
             self._db.close()
+
+    @property
+    def folder(self) -> Path:
+        """Return where it lies."""
+        return self._path.parent
 
     # -------------------------------------------------------------- rows
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
+from edge.discreet import discreet, text
 from edge.errors import SightlineError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -23,7 +24,7 @@ def run(name: str, work: Callable[[], int], *, debug: bool) -> int:
     except SightlineError as error:
         if debug:
             raise
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {text(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -38,17 +39,24 @@ def run(name: str, work: Callable[[], int], *, debug: bool) -> int:
 
 def _log_to_stderr(*, debug: bool) -> None:
     """Log events with fields: as text for a person at a terminal, as JSON for a journal."""
-    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    render = _for_people() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Before it is looked through: a traceback quotes values.
+            structlog.processors.format_exc_info,
+            discreet,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Library(debug=debug)])
+
+
+def _for_people() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 class _Library(logging.Handler):

@@ -3,23 +3,28 @@
 This is where files are owned, and rooms are built from the configuration.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from edge import fitness, selftest
 from edge.config import Base, Config
-from edge.errors import IntegrityError, OperatorError
+from edge.errors import IntegrityError, OperatorError, SightlineError
 from edge.examining import apart
+from edge.exposition import told_if_wanted
 from edge.fetching import LinkCarrier
 from edge.given import given
 from edge.link import Link
+from edge.metrics import BoxNumbers
 from edge.notify import Notifier
 from edge.outbox import Outbox
 from edge.running import current_word, running
@@ -92,16 +97,41 @@ def run_watch(base: Base, stop: threading.Event) -> Status:
         systemd.status("starting: loading models and watchlist")
         outbox.report("watch", msgspec.json.encode(Status(at_ms=_now_ms(), troubles=("starting",))))
         word = current_word(home.pushed)
+        tested = partial(_tested, outbox, "watch", base, home.sealing_key)
+        tested()
         try:
             key = sealing.make_or_load(home.sealing_key)
             watch = Watch(running(base, home.pushed), outbox, key, systemd, wanted=lambda: current_word(home.pushed))
             return watch.run(stop)
-        except (OperatorError, IntegrityError) as error:
+        except SightlineError as error:
+            tested(error)
+            if not isinstance(error, OperatorError | IntegrityError):
+                raise
             # The state's own fault: link need not wait to go back to the one before.
             if word:
                 told = Status(at_ms=_now_ms(), state=word, unfit=str(error), troubles=(str(error),))
                 outbox.report("watch", msgspec.json.encode(told))
             raise
+
+
+def _tested(outbox: Outbox, process: str, base: Base, key: Path, ended: SightlineError | None = None) -> None:
+    """Test what is a process's own, and leave the result where the heartbeat finds it; a disk may refuse that."""
+    state, now_ms = Path(base.device.state), _now_ms()
+    built_ms = round(Path(__file__).stat().st_mtime * 1000)
+    trials: list[tuple[str, selftest.Try]] = [
+        ("key", lambda: f"{len(sealing.read_secret(key, 32))} bytes, for its owner alone"),
+        ("disk", lambda: fitness.disk(outbox.folder)),
+        ("clock", lambda: fitness.clock(now_ms, built_ms, (key, outbox.folder))),
+    ]
+    if process == "link":
+        trials.append(("pushed", lambda: fitness.pushed(Home(state).pushed, base.device.id)))
+    if ended is not None:
+        trials.append(("run", lambda: selftest.failing(ended)))
+    test = selftest.run(trials, now_ms)
+    for part in test.failed:
+        _log.error("selftest.failed", process=process, part=part.name, what=part.said, remedy=part.remedy)
+    with contextlib.suppress(SightlineError):
+        outbox.report(selftest.report_name(process), msgspec.json.encode(test))
 
 
 def _awaited(home: Home, outbox: Outbox, systemd: Notifier, stop: threading.Event) -> bool:
@@ -137,7 +167,11 @@ def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
             carrier=carrier,
             changes=changes,
         )
-        return link.run(stop, drain=drain)
+        _tested(outbox, "link", config, home.curve_key)
+        applied = changes.applied if changes else lambda: None
+        numbers = BoxNumbers(outbox, device=config.device.id, clock=_now_ms, applied=applied)
+        with told_if_wanted([numbers], config.metrics):
+            return link.run(stop, drain=drain)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Struct
 
+from edge import selftest
 from edge.outbox import Outbox, WatchReport
 from edge.wire.messages import Applied, Heartbeat
 from edge.wire.turns import State
@@ -41,9 +42,18 @@ class LinkReport(Struct, frozen=True, kw_only=True):
     unsendable: int = 0
     """Rows that are no message and were taken out: a fault of the writer."""
     centre_clock_ahead_ms: int = 0
-    """Centre clock less box clock at the last welcome."""
+    """Centre clock less box clock when the centre's time was last heard."""
+    centre_clock_ms: int = 0
+    """Centre clock then; 0 before link has heard it."""
+    centre_clock_monotonic_s: float = 0.0
+    """The box's monotonic clock then: with it, watch knows the centre's time though the box's clock is set."""
     last_parting: str = ""
     """Why the last connection ended."""
+    expelled: bool = False
+    """Whether the centre itself, having proved its key, said that this box is not admitted, and has not welcomed it
+    since. A door that is shut in the handshake is no proof of anything."""
+    expelled_at_ms: int = 0
+    """Box clock when it said so; 0: it did not."""
 
 
 class Numbers:
@@ -53,8 +63,10 @@ class Numbers:
         self.connects = self.bytes_sent = self.bytes_received = 0
         self.messages_sent = self.messages_received = 0
         self.acked = self.declined = self.unsendable = 0
-        self.centre_clock_ahead_ms = 0
+        self.centre_clock_ahead_ms = self.centre_clock_ms = 0
+        self.centre_clock_monotonic_s = 0.0
         self.last_parting = ""
+        self.expelled, self.expelled_at_ms = False, 0
 
 
 def in_words(report: LinkReport) -> str:
@@ -63,6 +75,14 @@ def in_words(report: LinkReport) -> str:
         return f"connected to {report.endpoint}; rows waiting: {report.waiting}"
     why = f", {report.last_parting}" if report.last_parting else ""
     return f"no centre yet at {report.endpoint}{why}; rows waiting: {report.waiting}"
+
+
+def said_by_link(outbox: Outbox) -> LinkReport:
+    """Return the last report of link, from before a restart too; an empty one where there is none."""
+    try:
+        return msgspec.json.decode(outbox.reports().get("link", b"{}"), type=LinkReport)
+    except ValueError:
+        return LinkReport()
 
 
 def said_by_watch(outbox: Outbox) -> WatchReport:
@@ -80,6 +100,8 @@ def heartbeat(outbox: Outbox, now_ms: int, applied: Applied | None) -> Heartbeat
     """Return the facts of the moment (box clock)."""
     watch = said_by_watch(outbox)
     troubles = list(watch.troubles)
+    for test in selftest.results(outbox.reports()).values():
+        troubles.extend(test.troubles)
     if watch.unfit:
         troubles.insert(0, f"watch cannot run what was pushed: {watch.unfit}")
     seeing, camera = watch.seeing, watch.camera

@@ -16,6 +16,7 @@ import structlog
 
 from edge.errors import SightlineError
 from edge.outbox import WatchReport
+from edge.state.ending import end_watchlist
 from edge.state.notes import Notes, OnTrial, Refusal
 from edge.state.places import Places
 from edge.state.trust import Trust
@@ -28,6 +29,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("edge.update")
 
 _MOST_RESUMED = 5
 """Starts of link within one trial, after which the state is held to be what ends it."""
+_BACK_AFTER_S = 30.0
+"""Seconds without a word of the centre, after which the next one means that it was away."""
 _TEXT = 512
 
 
@@ -57,6 +60,9 @@ class Updating:
         """The word that was told when it last looked; None before the first look, and after trouble on the way."""
         self._look_at_s = 0.0
         self._failures = 0
+        self._told_s = 0.0
+        self._troubled_by = ""
+        """What the log was last told about a way that is cut or a disk in trouble."""
         self._applied = Applied(state=_text(self._runs()))
 
     # ------------------------------------------------------------------ for the link's thread
@@ -64,7 +70,10 @@ class Updating:
     def desired(self, word: str) -> None:
         """Take what the box should run, as the centre has just said it; empty: nothing is published."""
         with self._news:
-            if word != self._desired or self._failures:
+            if _now_s() - self._told_s > _BACK_AFTER_S:  # the centre is back: no need to wait for the next try
+                self._failures, self._look_at_s = 0, 0.0
+            self._told_s = _now_s()
+            if word != self._desired:
                 self._desired = word
                 self._news.notify_all()
 
@@ -87,6 +96,7 @@ class Updating:
                 stop.wait(self._settings.retry_cap_s)
 
     def _turn(self, stop: threading.Event) -> None:
+        self._end_watchlist()
         note = self._notes.trial
         if note is not None:
             self._resume(note, stop)
@@ -110,16 +120,19 @@ class Updating:
         if stop.is_set():
             return
         self._looked_for = None if outcome.cut else desired
-        self._failures = self._failures + 1 if outcome.refused and not outcome.word else 0
+        troubled = outcome.cut or (outcome.refused and not outcome.word)
+        self._failures = self._failures + 1 if troubled else 0
         self._look_at_s = _now_s() + self._pause_s(outcome)
         if outcome.coming:
             self._switch(outcome)
         elif outcome.cut:
-            _log.warning("update.cut", what=outcome.refused)
+            if outcome.refused != self._troubled_by:
+                _log.warning("update.trouble", what=outcome.refused)
         elif outcome.refused:
             self._refuse(outcome, desired)
         else:
             self._say(Phase.STEADY)
+        self._troubled_by = outcome.refused if outcome.cut else ""
 
     def _pause_s(self, outcome: Outcome) -> float:
         if not outcome.refused:
@@ -177,6 +190,7 @@ class Updating:
         self._say(Phase.TRYING, about=note.word)
         trial = Trial(self._settings.trial, note.word, must_see=note.must_see, now_s=_now_s())
         while not stop.wait(self._settings.step_s):
+            self._end_watchlist()
             judged = trial.judge(self._condition(), _now_s())
             if judged.verdict is Verdict.CONFIRM:
                 self._notes.refusal = None
@@ -209,6 +223,12 @@ class Updating:
         )
 
     # ------------------------------------------------------------------ below
+
+    def _end_watchlist(self) -> None:
+        """Destroy what watch says is over; it cannot, since the folder is link's."""
+        over = self._watch().watchlist_over
+        if over is not None and end_watchlist(self._places, over.state):
+            _log.warning("update.watchlist_destroyed", watchlist=over.watchlist, why=over.why)
 
     def _runs(self) -> str:
         current = self._places.current

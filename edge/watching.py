@@ -6,6 +6,7 @@ Built and given its outbox and key by service.py. Clocks are read here, once for
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -16,21 +17,24 @@ from edge.camera.frame import ClockSource, Frame
 from edge.camera.state import CameraState
 from edge.dispatch import Dispatch
 from edge.errors import SightlineError, WorldError
-from edge.faces.compare import Gallery
 from edge.faces.detect import open_detector
 from edge.faces.embed import open_embedder
 from edge.faces.registry import Task
+from edge.gate import Verdict
+from edge.guard import Guard
 from edge.notify import Notifier
 from edge.outbox import Outbox, WatchReport
-from edge.pipeline import Counts, Pipeline
+from edge.pipeline import Counts, Finding, Pipeline
 from edge.running import Running
-from edge.watchlist import Watchlist, open_watchlist
+from edge.watchlist import read_watchlist
 from edge.wire import sealing
 from edge.wire.ids import new_id
 from edge.wire.messages import CameraHealth, Tally
+from edge.wire.turns import Instant
 from edge.zone import Zone
 
 REPORT_S = 1.0
+LOOK_S = 1.0
 FRAME_WAIT_S = 0.5
 LAST_TRY_S = 10.0
 
@@ -51,8 +55,17 @@ class Status(WatchReport, frozen=True, kw_only=True):
     video_bytes: int = 0
     first_captured_ms: int = 0
     """Camera clock of the first frame."""
+    matching: str = ""
+    """The gate's word: whether people are matched, or why not."""
+    withheld: int = 0
+    """Candidates that did not leave, because the gate closed while they were made."""
     busy_s: float = 0.0
     """From taking the first frame to having done with the last, seconds."""
+    looking_s: float = 0.0
+    """Of that, spent on the frames themselves."""
+    camera_id: str = ""
+    references: int = 0
+    """How many references are compared with now."""
 
 
 class Watch:
@@ -75,18 +88,11 @@ class Watch:
         """Gives the word of the state that should run now; each run is of one."""
         self._outbox = outbox
         self._systemd = systemd
-        self._watchlist: Watchlist = open_watchlist(
-            config.watchlist,
-            key,
-            author=config.centre.sealing_key,
-            device=config.device.id,
-            model_sha256=embedder.model_sha256,
-            now_ms=_now_ms(),
-        )
+        self._guard = _guard(running, key, embedder.model_sha256, outbox)
         self._pipeline = Pipeline(
             open_detector(detect.card, detect.store, models.runtime),
             embedder,
-            self._watchlist.gallery,
+            self._guard.gallery,
             embedder.candidate_threshold(config.pipeline.policy.candidate_threshold),
             config.pipeline,
             zone=Zone(config.camera.zone) if config.camera.zone else None,
@@ -101,17 +107,19 @@ class Watch:
         )
         self._status = Status(state=running.word)
         self._outdated = False
+        self._looking_s = 0.0
         self._told = ""
         """What the log was last told about a report that could not be left."""
         self._tally = _Tallying(config.camera.id, _now_ms())
 
     def run(self, stop: threading.Event) -> Status:
         """Watch until stopped or until the video ends; what was decided is in the outbox when it returns."""
-        _log.info("watch.started", camera=self._config.camera.id, references=len(self._watchlist.gallery))
+        _log.info("watch.started", camera=self._config.camera.id, matching=self._guard.verdict.value)
         if holds_password(self._config.camera.source):
             _log.warning("watch.password_in_configuration", remedy="move it into a file: camera.credentials_file")
         feed = Feed(self._config.camera)
-        every_report, every_tally = _Every(REPORT_S), _Every(self._config.device.tally_s)
+        every_look, every_report = _Every(LOOK_S), _Every(REPORT_S)
+        every_tally = _Every(self._config.device.tally_s)
         started_s: float | None = None
         try:
             with feed:
@@ -121,10 +129,11 @@ class Watch:
                     # camera does not, since `next` comes back without a frame; the feed judges that.
                     self._systemd.alive()
                     frame = feed.next(FRAME_WAIT_S)
+                    if every_look():
+                        self._gate()
                     started_s = started_s or time.monotonic()
                     if frame is not None:
                         self._look(frame)
-                    self._guard()
                     if every_report():
                         self._report(feed, started_s)
                         self._notice()
@@ -147,32 +156,36 @@ class Watch:
             self._outdated = True
 
     def _look(self, frame: Frame) -> None:
+        since_s = time.monotonic()
         if not self._status.first_captured_ms:
             self._status = msgspec.structs.replace(self._status, first_captured_ms=frame.captured_at_ms)
         for finding in self._pipeline.process(frame):
-            now_ms = _now_ms()
-            waited_ms = int(1000 * (time.monotonic() - frame.monotonic_at))
+            now = _now()
+            taken_at_ms = now.clock_ms - int(1000 * (now.monotonic_s - frame.monotonic_at))
+            if not self._guard.lets_out(now, _times(finding, frame, taken_at_ms)):
+                self._status = msgspec.structs.replace(self._status, withheld=self._status.withheld + 1)
+                continue
             self._dispatch.candidate(
                 finding,
                 frame,
-                watchlist=self._watchlist.id,
+                watchlist=self._guard.watchlist_id,
                 threshold=self._pipeline.candidate_threshold,
-                now_ms=now_ms,
-                taken_at_ms=now_ms - waited_ms,
+                now_ms=now.clock_ms,
+                taken_at_ms=taken_at_ms,
             )
+        self._looking_s += time.monotonic() - since_s
 
-    def _guard(self) -> None:
-        """Stop matching against a watchlist that is past its date."""
-        if len(self._pipeline.gallery) and self._watchlist.expired(_now_ms()):
-            self._pipeline.gallery = Gallery.of_nobody()
-            _log.error(
-                "watch.watchlist_expired", watchlist=self._watchlist.id, remedy="have the centre seal a new one"
-            )
+    def _gate(self) -> None:
+        """Give the pipeline the watchlist, or nobody, as the gate stands now."""
+        self._guard.look(_now())
+        if self._pipeline.gallery is not self._guard.gallery:
+            # What was seen of somebody while the gate was shut goes into no match after it, nor the other way.
+            self._pipeline.end()
+            self._pipeline.gallery = self._guard.gallery
 
     def _troubles(self, feed: Feed) -> tuple[str, ...]:
         troubles = [*_camera_troubles(self._config.camera.id, feed.state())]
-        if self._watchlist.expired(_now_ms()):
-            troubles.append(f"watchlist {self._watchlist.id} has expired: nobody is matched")
+        troubles.extend(self._guard.troubles())
         if (trouble := self._dispatch.retry()) is not None:
             troubles.append(str(trouble))
         return tuple(troubles)
@@ -187,14 +200,19 @@ class Watch:
             seeing=state.seeing,
             camera=_camera_health(state),
             troubles=troubles,
+            matching=self._guard.verdict.value,
+            watchlist_over=self._guard.ended,
             ended=ended,
             dropped=state.dropped,
             events=self._dispatch.events,
             video_bytes=feed.video_bytes,
+            looking_s=round(self._looking_s, 3),
+            camera_id=self._config.camera.id,
+            references=len(self._pipeline.gallery),
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),
         )
-        self._systemd.status("ended" if ended else _in_words(state, troubles))
+        self._systemd.status("ended" if ended else _in_words(state, self._guard.verdict, troubles))
         try:
             self._outbox.report("watch", msgspec.json.encode(self._status))
         except SightlineError as error:
@@ -246,10 +264,41 @@ def _camera_troubles(camera: str, state: CameraState) -> Iterator[str]:
         )
 
 
-def _in_words(state: CameraState, troubles: tuple[str, ...]) -> str:
+def _in_words(state: CameraState, verdict: Verdict, troubles: tuple[str, ...]) -> str:
     """Say on one line whether the camera is seen, and what is wrong."""
     sees = f"seeing, {state.rate_fps:.0f} pictures a second" if state.seeing else state.condition.value
-    return "; ".join([sees, *troubles])
+    waits = [f"nobody is matched yet: {verdict.words}"] if verdict is Verdict.BEFORE else []
+    return "; ".join([sees, *waits, *troubles])
+
+
+def _guard(running: Running, key: sealing.SealingKey, model_sha256: str, outbox: Outbox) -> Guard:
+    """Open the watchlist, where there is one, and set a guard over it."""
+    config = running.config
+    file = Path(config.watchlist.file)
+    watchlist = read_watchlist(
+        config.watchlist,
+        key,
+        author=config.centre.sealing_key,
+        device=config.device.id,
+        model_sha256=model_sha256,
+    )
+    return Guard(
+        watchlist,
+        file,
+        outbox,
+        config.gate,
+        camera=config.camera.id,
+        state=running.word if file.parent == running.folder else "",
+        built_ms=round(Path(__file__).stat().st_mtime * 1000),
+        now=_now(),
+    )
+
+
+def _times(finding: Finding, frame: Frame, taken_at_ms: int) -> list[int]:
+    """Return when a candidate's pictures were taken; by the box's clock alone where a film has its own time."""
+    if frame.clock_source is ClockSource.MEDIA:
+        return [taken_at_ms]
+    return [taken_at_ms, frame.captured_at_ms, *(look.captured_at_ms for look in finding.looks)]
 
 
 class _Tallying:
@@ -292,6 +341,10 @@ class _Every:
         if due:
             self._next_s = self._clock() + self._period_s
         return due
+
+
+def _now() -> Instant:
+    return Instant(time.monotonic(), time.time_ns() // 1_000_000)
 
 
 def _now_ms() -> int:

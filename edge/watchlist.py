@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from edge.errors import IntegrityError, OperatorError, WorldError
 from edge.faces.compare import Gallery
+from edge.gate import Permit
 from edge.wire.sealing import SealingKey, unwrap
 from edge.wire.watchlist import MAX_WATCHLIST_BYTES, SealedWatchlist, decode
 
@@ -28,12 +29,14 @@ class Watchlist:
     """An opened watchlist; its repr shows nothing of it."""
 
     id: str
-    expires_at_ms: int
+    made_at_ms: int
+    """Centre clock."""
+    permit: Permit
     gallery: Gallery
 
-    def expired(self, now_ms: int) -> bool:
+    def over(self, now_ms: int) -> bool:
         """Return whether nobody may be matched against it any more."""
-        return now_ms >= self.expires_at_ms
+        return now_ms >= self.permit.expires_at_ms
 
     def __repr__(self) -> str:
         return f"Watchlist({self.id!r}, {len(self.gallery)} references)"
@@ -42,15 +45,33 @@ class Watchlist:
 def open_watchlist(
     settings: WatchlistSettings, key: SealingKey, *, author: str, device: str, model_sha256: str, now_ms: int
 ) -> Watchlist:
-    """Open the watchlist that `author`, the centre's public sealing key, made for this device and model."""
+    """Read a watchlist that may serve now or later; one that is over is refused."""
+    watchlist = read_watchlist(settings, key, author=author, device=device, model_sha256=model_sha256)
+    if watchlist is None:
+        raise OperatorError(
+            f"there is no watchlist {settings.file}: nobody is matched",
+            hint=f"run: sightline watchlist seal --device {device} --deployment FILE --out {settings.file}",
+        )
+    if watchlist.over(now_ms):
+        raise OperatorError(
+            f"watchlist {settings.file} has expired: nobody is matched", hint="have the centre seal a new one"
+        )
+    return watchlist
+
+
+def read_watchlist(
+    settings: WatchlistSettings, key: SealingKey, *, author: str, device: str, model_sha256: str
+) -> Watchlist | None:
+    """Read the watchlist that `author`, the centre's public sealing key, made for this device and model.
+
+    None where there is none. Whether it may serve now is the gate's to say.
+    """
     path = Path(settings.file)
     try:
         size = path.stat().st_size
         wrapped = path.read_bytes() if size <= MAX_WATCHLIST_BYTES else b""
-    except FileNotFoundError as error:
-        raise OperatorError(
-            f"there is no watchlist {path}", hint=f"run: sightline watchlist seal --device {device} --out {path}"
-        ) from error
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise WorldError(f"cannot read the watchlist {path}: {error.strerror}") from error
     if not wrapped:
@@ -60,10 +81,8 @@ def open_watchlist(
     except IntegrityError as error:
         raise IntegrityError(f"watchlist {path}: {error.message}", hint="have the centre seal it again") from error
     _suits(sealed, path, device, model_sha256)
-    watchlist = Watchlist(sealed.watchlist, sealed.expires_at_ms, _gallery(sealed))
-    if watchlist.expired(now_ms):
-        raise OperatorError(f"watchlist {path} has expired: nobody is matched", hint="have the centre seal a new one")
-    return watchlist
+    permit = Permit(deployment=sealed.deployment, expires_at_ms=sealed.expires_at_ms)
+    return Watchlist(sealed.watchlist, sealed.made_at_ms, permit, _gallery(sealed))
 
 
 def _suits(sealed: SealedWatchlist, path: Path, device: str, model_sha256: str) -> None:
@@ -86,4 +105,5 @@ def _gallery(sealed: SealedWatchlist) -> Gallery:
     if not np.all(np.abs(lengths - 1) < 0.02):
         raise IntegrityError(f"watchlist {sealed.watchlist}: a template is not a unit vector")
     # Float16 rounds a unit vector by up to 5e-4; scores are cosines again after this.
-    return Gallery(templates / lengths[:, None], [sealed.entries[i] for i in owners])
+    templates /= lengths[:, None]  # in place: the gallery's is the one copy in numbers, and it can be overwritten
+    return Gallery(templates, [sealed.entries[i] for i in owners])

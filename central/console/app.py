@@ -41,11 +41,15 @@ def make_app(
     *,
     clock: Callable[[], int],
     received: Callable[[], int] = lambda: 0,
+    notices: Callable[[], tuple[str, ...]] = tuple,
 ) -> ASGIApp:
-    """Build the application, gate first; `received` tells how many bytes came from the boxes."""
+    """Build the application, gate first.
+
+    `received` tells how many bytes came from the boxes, `notices` what a person has to do.
+    """
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     admission = Pass(settings.token, settings.port)
-    reader = Reader(store, store.database.meta("store") or "", clock, settings.silent_after_ms)
+    reader = Reader(store, store.database.meta("store") or "", clock, settings.silent_after_ms, notices)
     app = FastAPI(title="Sightline", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     locked_page = pages.get_template("locked.html").render()

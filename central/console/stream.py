@@ -12,6 +12,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from central.console.feed import Feed
+from central.drift import Drift, Standing, drift
 from central.store.alerts import PAGE, Alert
 from central.store.devices import DeviceHealth
 from central.store.state import Store
@@ -34,6 +35,10 @@ class BoxState(msgspec.Struct, frozen=True):
     troubles: tuple[str, ...]
     camera: CameraHealth | None
     """As the box last said; None: it has not."""
+    drift: str = ""
+    """How it stands to what it should run, in words."""
+    drifts: bool = False
+    """Whether that is for somebody to look at."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -42,6 +47,8 @@ class Health(msgspec.Struct, frozen=True):
     now_ms: int
     devices: list[BoxState]
     totals: dict[str, int]
+    notices: tuple[str, ...] = ()
+    """What a person has to do about the centre, in words."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,17 @@ class Reader:
     store_id: str
     clock: Callable[[], int]
     silent_after_ms: int
+    notices: Callable[[], tuple[str, ...]] = tuple
 
     def health(self) -> Health:
         """Return how the boxes are now."""
         now_ms = self.clock()
-        boxes = [box_state(health, now_ms, self.silent_after_ms) for health in self.store.devices.health()]
-        return Health(now_ms, boxes, self.store.alerts.totals())
+        published = self.store.rollouts.published()
+        boxes = [
+            box_state(health, now_ms, self.silent_after_ms, drift(health, published.get(health.device, ())))
+            for health in self.store.devices.health()
+        ]
+        return Health(now_ms, boxes, self.store.alerts.totals(), self.notices())
 
     def position(self, event_id: str) -> int | None:
         """Return the change number of an event id of this store; None for any other text."""
@@ -72,7 +84,7 @@ class Reader:
         return self.store.alerts.changed_after(position, PAGE)
 
 
-def box_state(health: DeviceHealth, now_ms: int, silent_after_ms: int) -> BoxState:
+def box_state(health: DeviceHealth, now_ms: int, silent_after_ms: int, drifted: Drift | None = None) -> BoxState:
     """Judge a box by when it was heard and what it said."""
     ago_ms = None if health.heard_at_ms is None else max(0, now_ms - health.heard_at_ms)
     if ago_ms is None:
@@ -81,7 +93,18 @@ def box_state(health: DeviceHealth, now_ms: int, silent_after_ms: int) -> BoxSta
         state = "silent"
     else:
         state = "seeing" if health.seeing else "blind"
-    return BoxState(health.device, state, ago_ms, health.waiting, health.shed, health.troubles, health.camera)
+    pushed = drifted is not None and drifted.standing is not Standing.UNPUSHED
+    return BoxState(
+        health.device,
+        state,
+        ago_ms,
+        health.waiting,
+        health.shed,
+        health.troubles,
+        health.camera,
+        drifted.words if drifted and pushed else "",
+        drifted is not None and drifted.standing in {Standing.REFUSED, Standing.BEHIND},
+    )
 
 
 async def events(reader: Reader, feed: Feed, event_id: str) -> AsyncIterator[bytes]:

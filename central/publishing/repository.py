@@ -6,7 +6,7 @@ name: a box in the middle of a download goes on with what it began.
 """
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,6 +46,23 @@ class Validity:
     timestamp: timedelta = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Publication:
+    """What is published for a box: the sha256 of each file by its name."""
+
+    digests: Mapping[str, str]
+
+    @property
+    def word(self) -> str:
+        """Return the word for the whole."""
+        return state_id(self.digests)
+
+    def part(self, prefix: str) -> str:
+        """Return a word for the files whose names begin like this; empty where there are none."""
+        named = {name: digest for name, digest in self.digests.items() if name.startswith(prefix)}
+        return state_id(named) if named else ""
+
+
 class Repository:
     """What each box should run; any number of processes may hold one."""
 
@@ -63,13 +80,20 @@ class Repository:
 
     def publish(self, device: str, files: Mapping[str, bytes], *, now: datetime) -> str:
         """Say what a box should run from now on, all of it, and return the word for that state."""
+        return self.change(device, files, replaces=("",), now=now).word
+
+    def change(
+        self, device: str, files: Mapping[str, bytes], *, replaces: Collection[str], now: datetime
+    ) -> "Publication":
+        """Say what a box should run from now on, keeping what it has but for names that begin with `replaces`."""
         role = role_of(device)
         for name, content in files.items():
             if len(content) > self._limit(name):
                 raise OperatorError(f"{name} has {len(content)} bytes, a box takes at most {self._limit(name)}")
         with self._open(now) as book:
             targets = book.targets_of(role)
-            targets.targets = {}
+            gone = tuple(f"{role}/{prefix}" for prefix in replaces)
+            targets.targets = {path: kept for path, kept in targets.targets.items() if not path.startswith(gone)}
             for name, content in files.items():
                 target = TargetFile.from_data(f"{role}/{name}", content)
                 targets.targets[target.path] = target
@@ -77,7 +101,20 @@ class Repository:
             book.put_role(role, targets)
             book.commit()
         self._forget(role, targets)
-        return state_id(_digests(role, targets))
+        return Publication(_digests(role, targets))
+
+    def published(self, device: str, *, now: datetime) -> dict[str, Path]:
+        """Return where each file lies that is published for a box, by name."""
+        role = role_of(device)
+        with self._open(now) as book:
+            targets = book.targets_of(role).targets
+        paths = {path.removeprefix(f"{role}/"): target.get_prefixed_paths()[0] for path, target in targets.items()}
+        return {name: self._folder / TARGETS / path for name, path in paths.items()}
+
+    def root_expires(self) -> datetime | None:
+        """Return until when boxes believe this centre without a new root; None where there is none."""
+        root = newest_root(self._folder)
+        return read_root(root).expires if root else None
 
     def withdraw(self, device: str, *, now: datetime) -> None:
         """Publish nothing for a box: its files go, its role stays, since a snapshot may lose nothing."""
@@ -87,6 +124,21 @@ class Repository:
         """Sign again what has lived half of its life; return whether anything had. For the server, every hour."""
         with self._open(now) as book:
             return book.renew()
+
+    def prune(self, *, now: datetime, keep: timedelta = timedelta(days=7)) -> int:
+        """Delete signed files that newer ones replaced longer than `keep` ago; roots stay, boxes walk along them."""
+        with self._open(now) as book:
+            current = book.current()
+            old = [
+                path
+                for path in (self._folder / METADATA).glob("*.json")
+                if path.name not in current
+                and not path.name.endswith(".root.json")
+                and path.stat().st_mtime < (now - keep).timestamp()
+            ]
+            for path in old:
+                path.unlink()
+        return len(old)
 
     def desired(self, device: str, *, now: datetime) -> str | None:
         """Return the word for what a box should run; None where nothing was ever published for it."""
@@ -145,6 +197,11 @@ class _Book:
     def targets_of(self, role: str) -> Targets:
         """Return what a role signs; nothing yet for a new one."""
         return self._read(f"{self._version(role)}.{quote(role, '')}", Targets) if self.knows(role) else Targets()
+
+    def current(self) -> set[str]:
+        """Return the names of the files that the timestamp leads to."""
+        named = {f"{meta.version}.{quote(name, '')}" for name, meta in self._snapshot.meta.items()}
+        return named | {"timestamp.json", f"{self._snapshot.version}.snapshot.json"}
 
     def put_role(self, role: str, targets: Targets) -> None:
         """Sign what a role says now, with a key that signs for it alone, delegating to it first where it is new."""

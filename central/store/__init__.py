@@ -7,6 +7,8 @@
     alerts.py     verified tracks and their sightings, and what the console reads of them
     entries.py    the watchlist: entries and their references
     devices.py    admitted boxes and how they are
+    invitations.py  boxes that may announce themselves, and what they announced
+    rollouts.py   groups of boxes, what was published for each, and how far roll-outs are
 
 A candidate below the threshold leaves a row with its event id and outcome, and a count; nothing of a face.
 """

@@ -19,7 +19,14 @@ from central.store.tables import make_tables
 from edge.errors import IntegrityError, OperatorError, SightlineError, WorldError
 from edge.wire.sealing import read_secret, write_secret
 
-SCHEMA = "2"
+SCHEMA = "3"
+_MIGRATIONS = {
+    "2": (
+        "ALTER TABLE device_health ADD COLUMN applied VARCHAR(2048) NOT NULL DEFAULT ''",
+        "ALTER TABLE device_health ADD COLUMN applied_since_ms BIGINT NOT NULL DEFAULT 0",
+    ),
+}
+"""By the schema that is found: what makes the next one of it; new tables need nothing."""
 BUSY_MS = 10_000
 KEY_BYTES = 32
 _CANARY = b"sightline"
@@ -96,7 +103,17 @@ class Database:
                 facts["canary"] = self.cipher.lock(_CANARY).hex()
                 connection.execute(insert(meta), [{"name": name, "value": value} for name, value in facts.items()])
                 return
+            self._migrate(connection, known)
         self._check(known)
+
+    def _migrate(self, connection: Connection, known: dict[str, str]) -> None:
+        """Bring an older schema up to this program's, within the caller's transaction."""
+        while (found := known.get("schema", "")) in _MIGRATIONS:
+            for statement in _MIGRATIONS[found]:
+                connection.exec_driver_sql(statement)
+            known["schema"] = str(int(found) + 1)
+            meta = self.tables.meta
+            connection.execute(update(meta).where(meta.c.name == "schema").values(value=known["schema"]))
 
     def _check(self, known: dict[str, str]) -> None:
         if known.get("schema") != SCHEMA:

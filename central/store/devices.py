@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, case, insert, select, update
 
 from central.store.database import Database
-from edge.wire.messages import CameraHealth, Heartbeat
+from edge.wire.messages import Applied, CameraHealth, Heartbeat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,12 @@ class DeviceHealth:
     troubles: tuple[str, ...]
     camera: CameraHealth | None = None
     """None: not said."""
+    applied: Applied | None = None
+    """Which pushed state it runs; None: it knows nothing of pushed states."""
+    sent_at_ms: int = 0
+    """Its own clock when it said so."""
+    applied_since_ms: int = 0
+    """Since when it says so, centre clock."""
 
 
 class Devices:
@@ -74,8 +80,11 @@ class Devices:
             "troubles": "\n".join(" ".join(trouble.split()) for trouble in heartbeat.troubles),
             "camera": msgspec.json.encode(heartbeat.camera).decode() if heartbeat.camera else "",
         }
-        if not connection.execute(update(health).where(health.c.device == device).values(**said)).rowcount:
-            connection.execute(insert(health).values(device=device, **said))
+        applied = msgspec.json.encode(heartbeat.applied).decode() if heartbeat.applied else ""
+        since = case((health.c.applied == applied, health.c.applied_since_ms), else_=at_ms)
+        known = update(health).where(health.c.device == device)
+        if not connection.execute(known.values(**said, applied=applied, applied_since_ms=since)).rowcount:
+            connection.execute(insert(health).values(device=device, **said, applied=applied, applied_since_ms=at_ms))
 
     def find(self, name: str) -> Device | None:
         """Return a device by id, revoked or not."""
@@ -128,4 +137,7 @@ def _health(row: Any) -> DeviceHealth:
         shed=row.shed or 0,
         troubles=tuple(filter(None, (row.troubles or "").split("\n"))),
         camera=msgspec.json.decode(row.camera, type=CameraHealth) if row.camera else None,
+        applied=msgspec.json.decode(row.applied, type=Applied) if row.applied else None,
+        sent_at_ms=row.sent_at_ms or 0,
+        applied_since_ms=row.applied_since_ms or 0,
     )

@@ -24,6 +24,11 @@ class Tables:
     counters: Table
     devices: Table
     device_health: Table
+    invitations: Table
+    groups: Table
+    published: Table
+    rollouts: Table
+    rollout_boxes: Table
     candidates: Table
     inbox: Table
     tallies: Table
@@ -46,6 +51,7 @@ def make_tables(cipher: Cipher) -> Tables:
             Column("value", BigInteger, nullable=False),
         ),
         **_fleet(metadata),
+        **_pushes(metadata),
         **_arrivals(metadata),
         **_watchlist(metadata, cipher),
         **_outcomes(metadata, cipher),
@@ -73,8 +79,78 @@ def _fleet(metadata: MetaData) -> dict[str, Table]:
         Column("seeing", Boolean, nullable=False),
         Column("troubles", String(32 * 600), nullable=False),
         Column("camera", String(4096), nullable=False),
+        # What it says of pushed states, as JSON, and since when; empty: it said nothing of them.
+        Column("applied", String(2048), nullable=False, server_default=""),
+        Column("applied_since_ms", BigInteger, nullable=False, server_default="0"),
     )
-    return {"devices": devices, "device_health": health}
+    invitations = Table(
+        "invitations",
+        metadata,
+        # One for each id: another invitation takes the place of the one before.
+        Column("device", String(64), primary_key=True),
+        # The public half of the token: whoever reads this database cannot announce a box with it.
+        Column("token", String(40), nullable=False, unique=True),
+        _milliseconds("invited_at_ms"),
+        _milliseconds("expires_at_ms"),
+        Column("admit", Boolean, nullable=False),
+        # Empty until the box has announced its keys, which spends the invitation.
+        Column("curve_public", String(40), nullable=False, default=""),
+        Column("seal_public", String(64), nullable=False, default=""),
+        Column("announced_at_ms", BigInteger, nullable=True),
+    )
+    return {"devices": devices, "device_health": health, "invitations": invitations}
+
+
+def _pushes(metadata: MetaData) -> dict[str, Table]:
+    groups = Table(
+        "device_groups",
+        metadata,
+        Column("name", String(64), primary_key=True),
+        Column("device", String(64), primary_key=True),
+    )
+    published = Table(
+        "published",
+        metadata,
+        Column("number", Integer, primary_key=True),
+        Column("device", String(64), nullable=False, index=True),
+        Column("word", String(64), nullable=False),
+        _milliseconds("at_ms"),
+        # A word for each part, so that it can be told which of them differ; empty: there is none.
+        *(Column(part, String(64), nullable=False) for part in ("config", "watchlist", "models")),
+        Column("embedder", String(64), nullable=False),
+        Column("deployment", String(8192), nullable=False),
+    )
+    rollouts = Table(
+        "rollouts",
+        metadata,
+        Column("number", Integer, primary_key=True),
+        Column("what", String(16), nullable=False),
+        Column("target", String(64), nullable=False),
+        Column("model", String(128), nullable=False),
+        Column("payload", String(64), nullable=False),
+        Column("stages", String(256), nullable=False),
+        Column("halts", Boolean, nullable=False),
+        _milliseconds("patience_ms"),
+        _milliseconds("begun_at_ms"),
+        Column("stage", Integer, nullable=False),
+        Column("status", String(16), nullable=False, index=True),
+        Column("why", String(1024), nullable=False),
+    )
+    boxes = Table(
+        "rollout_boxes",
+        metadata,
+        Column("rollout", Integer, ForeignKey(rollouts.c.number), primary_key=True),
+        Column("device", String(64), primary_key=True),
+        Column("stage", Integer, nullable=False),
+        Column("outcome", String(16), nullable=False),
+        Column("word", String(64), nullable=False),
+        _milliseconds("published_at_ms"),
+        # How it was before, to be as well afterwards.
+        Column("was_seeing", Boolean, nullable=False),
+        Column("had_troubles", Integer, nullable=False),
+        Column("why", String(1024), nullable=False),
+    )
+    return {"groups": groups, "published": published, "rollouts": rollouts, "rollout_boxes": boxes}
 
 
 def _arrivals(metadata: MetaData) -> dict[str, Table]:

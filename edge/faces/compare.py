@@ -34,6 +34,12 @@ class Gallery:
     def __len__(self) -> int:
         return len(self._owners)
 
+    def erase(self) -> None:
+        """Overwrite every template with zeros where it lies, and match nobody from now on."""
+        self._templates.fill(0)
+        self._templates = np.zeros((0, 0), np.float32)
+        self._owners = ()
+
     def best(self, probe: Floats) -> Match | None:
         """Return the owner nearest to a probe (d,); None where nobody is enrolled."""
         matches = self.best_of(probe[None])

@@ -19,7 +19,7 @@ from typing import IO
 from urllib.parse import quote
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, Targets
+from tuf.api.metadata import Metadata, Root, Targets
 from tuf.ngclient import FetcherInterface, TargetFile, Updater, UpdaterConfig
 
 from edge import durable
@@ -171,6 +171,15 @@ class Look:
     def _target(self, name: str) -> TargetFile | None:
         with _translated(name):
             return self._updater.get_targetinfo(f"{self._role}/{name}")
+
+
+def check_root(root: bytes) -> None:
+    """Refuse what is no root of trust, signed by the very keys that it names; its date is for `look` to judge."""
+    try:
+        metadata = Metadata[Root].from_bytes(root)
+        metadata.signed.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)
+    except (exceptions.RepositoryError, AttributeError, ValueError) as error:  # another role's has no such method
+        raise PushError(Reason.MALFORMED, "the root of trust is none, or is not signed by its own keys") from error
 
 
 def word_for(files: Mapping[str, Announced]) -> str:

@@ -213,7 +213,9 @@ class DeviceSide:
         if state is None or (isinstance(message, Chunk) and not self._unanswered):
             return self._part(Parting.OUT_OF_TURN, type(message).__name__.lower(), now)
         if isinstance(message, Refused) and not subject:
-            return self._part(Parting.REFUSED, f"{message.reason.value} {message.detail}".strip(), now)
+            # Heard from a centre that proved its key: unlike a shut door, this can be believed.
+            why = Parting.EXPELLED if message.reason is Reason.NOT_ADMITTED else Parting.REFUSED
+            return self._part(why, f"{message.reason.value} {message.detail}".strip(), now)
         if isinstance(message, Welcome):
             return self._welcomed(message, state, now)
         self._enter(state, self._pace.silence_s, now)

@@ -80,7 +80,12 @@ def read_secret(path: Path, size: int) -> bytes:
 
 def seal(public: str, message: bytes) -> bytes:
     """Seal a message so that only the holder of the key can open it, its maker included."""
-    return SealedBox(_public(public)).encrypt(message)
+    try:
+        return SealedBox(_public(public)).encrypt(message)
+    except CryptoError as error:  # 64 hex digits for which no shared secret exists: all zeros, and a few more
+        raise OperatorError(
+            f"not a public sealing key: {public[:80]!r}", hint="nothing can be sealed for it"
+        ) from error
 
 
 def unseal(key: SealingKey, sealed: bytes) -> bytes:

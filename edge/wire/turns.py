@@ -80,6 +80,7 @@ class Parting(Enum):
     UNANSWERED = "unanswered"
     SILENT = "silent"
     REFUSED = "refused"
+    EXPELLED = "expelled"
     VERSION = "version"
     GARBAGE = "garbage"
     OUT_OF_TURN = "out-of-turn"

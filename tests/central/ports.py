@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from central.intake import Intake, IntakeReport, IntakeSettings, Nothing, Publications
+from central.intake import Intake, IntakeReport, IntakeSettings, Nothing, Publications, Reception
 from edge.errors import SightlineError, WorldError
 from edge.wire import curve
 from edge.wire.conversation import Arrival, Pace
@@ -79,6 +79,7 @@ class Centre:
     publications: Publications = field(default_factory=Nothing)
     endpoint: str = "tcp://127.0.0.1:*"
     pace: Pace = QUICK
+    reception: Reception | None = None
     intake: Intake | None = None
 
     @property
@@ -100,6 +101,7 @@ class Centre:
             inbox=self.inbox,
             admissions=self.roll,
             heartbeats=self.pulses,
+            reception=self.reception,
             publications=self.publications,
         )
 

@@ -141,6 +141,8 @@ def sealed(key: SealingKey, **changes: object) -> bytes:
         ("sealed for somebody else", sealed(STRANGER)),
         ("cut short", sealed(CENTRE)[:-1]),
         ("not a candidate", seal(CENTRE.public, b"\x93\x01\x02\x03")),
+        ("text that is no UTF-8", seal(CENTRE.public, b"\x82\xa8event_id\xa1\xff")),
+        ("nested without end", seal(CENTRE.public, b"\x81\xa1x" + b"\x91" * 100_000)),
         ("empty", b""),
         ("another event inside", sealed(CENTRE, event_id="other")),
         ("another device inside", sealed(CENTRE, device="box-9")),

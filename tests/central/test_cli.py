@@ -10,6 +10,7 @@ import structlog
 
 from central.cli import main
 from edge.wire import curve, sealing
+from edge.wire.provisioning import problems, read
 
 
 @pytest.fixture(autouse=True)
@@ -60,4 +61,24 @@ def test_a_file_without_keys_is_refused_with_the_remedy(
 
 def test_a_box_cannot_be_admitted_without_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["device", "admit", "gate-1", "--state", str(tmp_path / "centre")]) == 2
-    assert "public keys of gate-1 are missing" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "'gate-1' is not invited" in told
+    assert "--keys FILE" in told
+
+
+def test_inviting_a_box_writes_a_file_for_its_owner_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state, file = ("--state", str(tmp_path / "centre")), tmp_path / "sightline-provision.yaml"
+    invite = ["device", "invite", "gate-1", "--endpoint", "tcp://192.0.2.1:5810", "--out", str(file), *state]
+    assert main(invite) == 2
+    assert "sightline push root" in capsys.readouterr().err
+    assert main(["push", "root", "--out", str(tmp_path / "root.pem"), *state]) == 0
+    assert main(invite) == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    written = read(file)
+    assert list(problems(written)) == []
+    assert (written.device, written.endpoints) == ("gate-1", ("tcp://192.0.2.1:5810",))
+    assert main(["device", "pending", *state]) == 0
+    assert "gate-1  invited  until" in (said := capsys.readouterr().out)
+    assert written.token not in said
+    assert main(invite) == 2
+    assert "is there already" in capsys.readouterr().err

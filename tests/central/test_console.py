@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import msgspec
@@ -18,9 +19,10 @@ from central.console.stream import box_state
 from central.fleet import admit
 from central.service import _Console
 from central.store.devices import DeviceHealth
+from central.store.rollouts import Published
 from central.store.state import StateDir
 from edge.wire import curve
-from edge.wire.messages import CameraHealth, Heartbeat
+from edge.wire.messages import Applied, CameraHealth, Heartbeat, Phase
 from tests.central.stand_ins import NOON_MS, Desk, candidate, enrol, shot
 
 TOKEN = "t" * 43
@@ -328,7 +330,32 @@ def test_the_stream_tells_how_the_boxes_are(served: Served) -> None:
             "shed": 0,
             "troubles": ["no picture for 7 s"],
             "camera": camera,
+            "drift": "",
+            "drifts": False,
         }
+    ]
+    assert health["notices"] == []
+
+
+def test_the_stream_tells_what_a_box_does_about_what_it_should_run(served: Served) -> None:
+    store, now_ms = served.desk.store, served.desk.now_ms
+    admit(store, "box-1", curve.make().public, served.desk.key.public, now_ms)
+    store.rollouts.publish(Published(device="box-1", word="new", at_ms=now_ms, config="a"))
+    told: list[tuple[str, bool]] = []
+    for applied in (
+        Applied(state="new"),
+        Applied(phase=Phase.BRINGING, about="new"),
+        Applied(phase=Phase.REFUSED, about="new", refused="its camera does not open"),
+    ):
+        store.devices.heard("box-1", Heartbeat(now_ms, applied=applied), now_ms)
+        with Stream(served) as events:
+            health = until(events, "health")[-1][2]
+        box = next(iter(msgspec.convert(health["devices"], list[dict[str, Any]])))
+        told.append((box["drift"], box["drifts"]))
+    assert told == [
+        ("runs what it should", False),
+        ("is bringing config", False),
+        ("refused: its camera does not open", True),
     ]
 
 

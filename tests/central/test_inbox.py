@@ -151,7 +151,7 @@ def test_a_database_of_another_schema_is_refused(store: Store, state: StateDir) 
     with store.database.write() as connection:
         connection.execute(update(meta).where(meta.c.name == "schema").values(value="99"))
     store.close()
-    with pytest.raises(IntegrityError, match="has schema 99, this program knows 2"):
+    with pytest.raises(IntegrityError, match="has schema 99, this program knows 3"):
         open_store(state)
 
 

@@ -14,6 +14,7 @@ from typing import IO
 import httpx
 import pytest
 
+from central.deployments import write_running
 from edge.errors import OperatorError
 from edge.faces.registry import ModelStore, Task, load_registry
 from edge.wire import curve, sealing
@@ -178,7 +179,10 @@ def test_enrolling_tells_each_photograph_and_ends_with_two_if_one_was_refused(tm
 
 def test_sealing_a_watchlist_for_a_stranger_is_refused_and_writes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "watchlist.sealed"
-    done = run("watchlist", "seal", "--device", "box-9", "--out", str(out), state=tmp_path / "centre")
+    paper = tmp_path / "deployment.yaml"
+    write_running(paper, "test", time.time_ns() // 1_000_000)
+    wanted = ("--device", "box-9", "--deployment", str(paper), "--out", str(out))
+    done = run("watchlist", "seal", *wanted, state=tmp_path / "centre")
     assert done.returncode == 2
     assert done.stderr == "sightline: device box-9 is not admitted; see: sightline device list\n"
     assert not out.exists()

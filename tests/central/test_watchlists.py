@@ -9,10 +9,12 @@ from central.watchlists import renew, seal_for, write_file
 from edge.errors import IntegrityError, OperatorError, SightlineError, WorldError
 from edge.wire import curve
 from edge.wire.sealing import SealingKey, make_or_load, unwrap
-from edge.wire.watchlist import decode
+from edge.wire.watchlist import Deployment, decode
 from tests.central.stand_ins import MODEL, NOON_MS, OTHER_MODEL, Desk, PatchEmbedder, candidate, enrol
+from tests.deploying import deployment
 
 HOUR_MS = 3_600_000
+TODAY = deployment(NOON_MS, NOON_MS + 8 * HOUR_MS)
 
 
 @pytest.fixture
@@ -34,10 +36,13 @@ def test_a_watchlist_is_for_its_box_alone_and_holds_no_name(
     store: Store, admitted: str, box_key: SealingKey, centre_key: SealingKey
 ) -> None:
     ada, ben = enrol(store, "Ada Lovelace", 1), enrol(store, "Ben", 2)
-    sealed = seal_for(store, admitted, centre_key, PatchEmbedder(), now_ms=NOON_MS, valid_ms=HOUR_MS)
+    sealed = seal_for(
+        store, admitted, centre_key, PatchEmbedder(), deployment=TODAY, now_ms=NOON_MS, valid_ms=HOUR_MS
+    )
     watchlist = decode(unwrap(box_key, centre_key.public, sealed))
     assert (watchlist.device, watchlist.model_sha256, watchlist.dimension) == ("box-1", MODEL, 48)
     assert watchlist.expires_at_ms == NOON_MS + HOUR_MS
+    assert watchlist.deployment == TODAY
     assert set(watchlist.entries) == {ada, ben}
     assert b"Ada" not in unwrap(box_key, centre_key.public, sealed)
     owners = np.frombuffer(watchlist.owners, "<u4")
@@ -57,14 +62,39 @@ def test_a_watchlist_that_makes_no_sense_is_refused(
 ) -> None:
     assert admitted
     with pytest.raises(OperatorError, match=message):
-        seal_for(store, device, centre_key, PatchEmbedder(), now_ms=NOON_MS, valid_ms=HOUR_MS)
+        seal_for(store, device, centre_key, PatchEmbedder(), deployment=TODAY, now_ms=NOON_MS, valid_ms=HOUR_MS)
+
+
+@pytest.mark.parametrize(
+    ("window", "says"),
+    [
+        (deployment(NOON_MS - HOUR_MS, NOON_MS), "square-1 is over"),
+        (deployment(NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS), "would expire before deployment square-1 begins"),
+    ],
+)
+def test_a_watchlist_that_could_never_be_used_is_not_made(
+    store: Store, admitted: str, centre_key: SealingKey, window: Deployment, says: str
+) -> None:
+    enrol(store, "Ada", 1)
+    with pytest.raises(OperatorError, match=says):
+        seal_for(store, admitted, centre_key, PatchEmbedder(), deployment=window, now_ms=NOON_MS, valid_ms=HOUR_MS)
+
+
+def test_a_watchlist_ends_with_its_deployment_at_the_latest(
+    store: Store, admitted: str, box_key: SealingKey, centre_key: SealingKey
+) -> None:
+    enrol(store, "Ada", 1)
+    sealed = seal_for(
+        store, admitted, centre_key, PatchEmbedder(), deployment=TODAY, now_ms=NOON_MS, valid_ms=99 * HOUR_MS
+    )
+    assert decode(unwrap(box_key, centre_key.public, sealed)).expires_at_ms == TODAY.until_ms
 
 
 def test_a_revoked_box_gets_no_watchlist(store: Store, admitted: str, centre_key: SealingKey) -> None:
     enrol(store, "Ada", 1)
     revoke(store, admitted)
     with pytest.raises(OperatorError, match="not admitted"):
-        seal_for(store, admitted, centre_key, PatchEmbedder(), now_ms=NOON_MS, valid_ms=HOUR_MS)
+        seal_for(store, admitted, centre_key, PatchEmbedder(), deployment=TODAY, now_ms=NOON_MS, valid_ms=HOUR_MS)
 
 
 def test_a_box_with_another_model_gets_templates_of_that_model(
@@ -72,7 +102,7 @@ def test_a_box_with_another_model_gets_templates_of_that_model(
 ) -> None:
     enrol(store, "Ada", 1)
     other = PatchEmbedder(model_sha256=OTHER_MODEL)
-    sealed = seal_for(store, admitted, centre_key, other, now_ms=NOON_MS, valid_ms=HOUR_MS)
+    sealed = seal_for(store, admitted, centre_key, other, deployment=TODAY, now_ms=NOON_MS, valid_ms=HOUR_MS)
     assert decode(unwrap(box_key, centre_key.public, sealed)).model_sha256 == OTHER_MODEL
     assert other.calls == 1
     assert store.entries.all().models == (MODEL,), "the centre's own stay as they are"

@@ -321,6 +321,17 @@ def test_heartbeats_carry_what_watch_has_left(box: Box, centre: Centre) -> None:
     assert abs(heartbeat.sent_at_ms - now_ms()) < 60_000
 
 
+def test_the_centre_s_clock_is_told_anew_with_every_pulse(box: Box, centre: Centre) -> None:
+    with centre.running(), box.linked():
+        eventually(lambda: box.report.centre_clock_ms > 0, "the centre's clock is told")
+        first = box.report
+        assert abs(first.centre_clock_ahead_ms) < 5000
+        assert 0 < first.centre_clock_monotonic_s <= time.monotonic()
+        eventually(lambda: box.report.centre_clock_ms > first.centre_clock_ms, "a pulse tells it again")
+        assert box.report.centre_clock_monotonic_s > first.centre_clock_monotonic_s
+        assert box.report.connects == 1
+
+
 @pytest.mark.parametrize(
     ("body", "trouble"),
     [
@@ -446,3 +457,28 @@ def test_what_cannot_be_dialled_is_the_operators_to_correct(box: Box, endpoint: 
     settings = LinkSettings(endpoints=(endpoint,), centre_key=key)
     with pytest.raises(OperatorError):
         Link(settings, device="box-1", software="0.1.0", key=box.key, outbox=box.outbox)
+
+
+def test_a_revoked_box_knows_it_from_the_centre_itself_and_after_a_restart(box: Box, centre: Centre) -> None:
+    with centre.running():
+        with box.linked():
+            eventually(lambda: box.report.connected, "the link is welcomed")
+            assert box.report.expelled_at_ms == 0
+            del centre.roll.devices[box.key.public]
+            eventually(lambda: box.report.expelled_at_ms > 0, "the link is expelled")
+            eventually(lambda: "denied" in box.report.last_parting, "the door is shut")
+            assert box.report.expelled
+            at_ms = box.report.expelled_at_ms
+        with box.linked():
+            eventually(lambda: "denied" in box.report.last_parting, "the door is still shut")
+            assert box.report.expelled_at_ms == at_ms
+            centre.roll.devices[box.key.public] = "box-1"
+            eventually(lambda: box.report.connected, "the link is welcomed again")
+        assert (box.report.expelled, box.report.expelled_at_ms) == (False, 0)
+
+
+def test_a_door_that_is_shut_in_the_handshake_expels_nobody(box: Box, centre: Centre) -> None:
+    centre.roll.devices.clear()
+    with centre.running(), box.linked():
+        eventually(lambda: "denied" in box.report.last_parting, "the link is denied")
+    assert box.report.expelled_at_ms == 0

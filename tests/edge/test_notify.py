@@ -29,6 +29,7 @@ from edge.watching import Watch
 from edge.wire import curve
 from edge.wire import watchlist as contract
 from edge.wire.sealing import make_or_load, wrap
+from tests.deploying import deployment
 from tests.edge.test_config import GOOD, written
 from tests.simulator.pattern import write_video
 
@@ -172,6 +173,7 @@ def box(tmp_path: Path) -> Path:
         entries=(),
         owners=b"",
         templates=b"",
+        deployment=deployment(0, 1 << 46),
     )
     sealed = tmp_path / "watchlist.sealed"
     sealed.write_bytes(wrap(centre, key.public, contract.encode(empty)))

@@ -9,6 +9,7 @@ import pytest
 
 from edge.cli import BY_HAND, PROVISIONED, STATE, _parser, standard_place
 from edge.config import load_config
+from edge.errors import OperatorError
 from edge.service import Home
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ def service(name: str) -> dict[str, list[str]]:
 
 
 @analysed
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, "sightline-provision"])
 def test_a_unit_is_as_closed_as_promised(name: str) -> None:
     said = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", str(UNITS / f"{name}.service")],
@@ -102,7 +103,8 @@ def test_the_paths_of_units_and_sample_are_the_programs(monkeypatch: pytest.Monk
     made = (UNITS / "tmpfiles.d" / "sightline.conf").read_text()
     assert f"d {home.outbox.parent} 2770 root sightline" in made
     assert f"d {home.sealing_key.parent} 0700 root root" in made
-    assert f"d {home.pushed} 2750 sightline-link sightline-watch" in made
+    for folder in (home.pushed, home.pushed / "states"):
+        assert f"d {folder} 2750 sightline-link sightline-watch" in made
 
 
 def test_link_reaches_nothing_of_watch() -> None:
@@ -113,3 +115,18 @@ def test_link_reaches_nothing_of_watch() -> None:
     assert [each.partition(":")[0] for each in link["LoadCredential"]] == ["curve.key"]
     assert watch["IPAddressDeny"] == ["any"]
     assert "IPAddressAllow" not in watch
+
+
+def test_provisioning_runs_before_the_others_and_is_tried_until_the_centre_is_reached() -> None:
+    text, unit = (UNITS / "sightline-provision.service").read_text(), service("sightline-provision")
+    _, *arguments = unit["ExecStart"][0].split()
+    options = _parser().parse_args(arguments)
+    assert (options.name, options.state, options.again) == ("provision", STATE, False)
+    assert f"ConditionPathExists={options.file}\n" in text
+    assert unit["ReadWritePaths"] == [f"{STATE} -{options.file.parent}"]
+    for others in ("Before", "OnSuccess"):  # passed over at boot, they are started once it has succeeded
+        assert f"{others}=sightline-watch.service sightline-link.service\n" in text
+    assert (unit["Type"], unit["Restart"]) == (["oneshot"], ["on-failure"])
+    assert "StartLimitIntervalSec=0\n" in text
+    assert unit["RestartPreventExitStatus"] == [str(OperatorError.exit_code)]
+    assert "sightline-provision.service" in (UNITS / "sightline.target").read_text()

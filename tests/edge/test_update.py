@@ -19,6 +19,7 @@ from edge.update import Check, Outcome, check_config, check_models, check_watchl
 from edge.wire import watchlist as contract
 from edge.wire.push import CONFIG, MODELS, WATCHLIST
 from edge.wire.sealing import SealingKey, make_or_load, wrap
+from tests.deploying import deployment
 from tests.edge.people import DIMENSION, template_of
 from tests.edge.test_config import GOOD
 from tests.pushing import Pusher, centre
@@ -65,6 +66,7 @@ class Box:
             entries=("somebody",),
             owners=np.array([0], "<u4").tobytes(),
             templates=template_of((1, 2, 3)).astype("<f2").tobytes(),
+            deployment=deployment(0, expires_at_ms),
         )
         return wrap(self.author, self.key.public, contract.encode(made))
 

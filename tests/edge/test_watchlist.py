@@ -10,6 +10,7 @@ from edge.errors import IntegrityError, OperatorError
 from edge.watchlist import Watchlist, WatchlistSettings, open_watchlist
 from edge.wire import watchlist as contract
 from edge.wire.sealing import SealingKey, make_or_load, wrap
+from tests.deploying import deployment
 from tests.edge.people import DIMENSION, template_of
 
 MODEL = "a" * 64
@@ -38,6 +39,7 @@ def sealed(**changes: object) -> contract.SealedWatchlist:
         entries=("somebody", "other"),
         owners=np.array([1, 0], "<u4").tobytes(),
         templates=templates.tobytes(),
+        deployment=deployment(NOW - 1000, NOW + 1000),
     )
     return msgspec.structs.replace(made, **changes)
 

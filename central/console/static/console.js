@@ -181,7 +181,7 @@ listen({
   ready() { ready = true; show(); },
   health(health) {
     offset = health.now_ms - Date.now();
-    showBoxes(health.devices);
+    showBoxes(health.devices, health.notices);
     showTotals(health.totals);
   },
   state(state, words) {
@@ -201,7 +201,7 @@ function flash(row) {
   setTimeout(() => row.classList.remove("new"), 4000);
 }
 
-function showBoxes(devices) {
+function showBoxes(devices, notices) {
   const chips = devices.map((box) => {
     const chip = document.createElement("li");
     const mark = part("span", "mark");
@@ -209,6 +209,7 @@ function showBoxes(devices) {
     const name = part("b", "");
     name.textContent = box.device;
     chip.dataset.state = box.state;
+    chip.classList.toggle("drifts", Boolean(box.drifts));
     chip.append(mark, name, boxWords(box));
     chip.title = box.troubles.join("; ");
     return chip;
@@ -216,6 +217,12 @@ function showBoxes(devices) {
   if (!chips.length) {
     chips.push(part("li", "quiet"));
     chips[0].textContent = "no box is admitted";
+  }
+  for (const notice of notices ?? []) {
+    const chip = part("li", "");
+    chip.dataset.state = "blind";
+    chip.textContent = notice;
+    chips.push(chip);
   }
   replaceChanged($("boxes"), chips);
 }
@@ -230,9 +237,10 @@ function boxWords(box) {
   const waiting = box.waiting ? ` · ${box.waiting} waiting` : "";
   const shed = box.shed ? ` · ${box.shed} shed` : "";
   const trouble = box.troubles.length ? ` · ${box.troubles[0]}` : "";
+  const drift = box.drift ? ` · ${box.drift}` : "";
   const rate = box.camera ? ` ${Math.round(box.camera.rate_fps)} pictures a second` : "";
   const state = { seeing: `seeing${rate}`, blind: "BLIND", silent: `SILENT for ${age(box.heard_ago_ms)}`, never: "not heard yet" }[box.state];
-  return document.createTextNode(` ${state ?? box.state}${trouble}${waiting}${shed}`);
+  return document.createTextNode(` ${state ?? box.state}${drift}${trouble}${waiting}${shed}`);
 }
 
 function showTotals(totals) {

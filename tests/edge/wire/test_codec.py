@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.errors import IntegrityError
+from edge.wire import watchlist
 from edge.wire.codec import Garbled, Said, decode_from_centre, decode_from_device, encode
 from edge.wire.messages import (
     MAX_HEADER_BYTES,
@@ -192,3 +194,9 @@ def test_a_message_cut_short_or_with_a_bit_flipped_never_crashes_the_reader(
 def test_what_the_other_end_would_refuse_is_not_sent(message: FromDevice, payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"payload|header"):
         encode(message, payload)
+
+
+@pytest.mark.parametrize("data", [b"\x81\xa9watchlist\xa1\xff", b"\x81\xa1x" + b"\x91" * 100_000, b""])
+def test_a_watchlist_that_cannot_be_read_is_refused_in_our_words(data: bytes) -> None:
+    with pytest.raises(IntegrityError, match="not a watchlist"):
+        watchlist.decode(data)

@@ -187,7 +187,7 @@ DIALOGUES: dict[str, list[Turn]] = {
         Turn(2.9, Heard(Ack(("b",))), [Forget(("b",))]),
     ],
     "a box that is expelled hangs up and asks again later": [
-        Turn(1, Heard(Refused(Reason.NOT_ADMITTED)), [HangUp(Parting.REFUSED, "not-admitted")]),
+        Turn(1, Heard(Refused(Reason.NOT_ADMITTED)), [HangUp(Parting.EXPELLED, "not-admitted")]),
         Turn(1.5, Tick(), [Dial(0)]),
     ],
     "a centre that forgot the hello is greeted anew": [
