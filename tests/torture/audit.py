@@ -70,8 +70,12 @@ class Audit:
 def audit(home: Path, *, complete: bool, drained: bool = False) -> Audit:
     """Look at the files under a rig's folder; `complete` if every row was put by a writer with a ledger."""
     wrong: list[str] = []
-    box = _box(home / "box" / "outbox" / "outbox.db", wrong)
-    centre = _centre(home / "centre" / "centre.db", wrong)
+    box, centre = Box(), Centre()
+    try:
+        box = _box(home / "box" / "outbox" / "outbox.db", wrong)
+        centre = _centre(home / "centre" / "centre.db", wrong)
+    except sqlite3.DatabaseError as error:
+        wrong.append(f"a database cannot be read: {error}")
     ledger = Ledger.read(home / "ledger")
     held = centre.ids | box.waiting
     if lost := ledger.promised - held:
