@@ -107,6 +107,11 @@ class Guard:
         """Return the id of the watchlist that is kept; empty where there is none."""
         return self._watchlist.id if self._watchlist is not None else ""
 
+    @property
+    def expires_at_ms(self) -> int | None:
+        """Return the last moment of the watchlist, box clock; None where there is none."""
+        return self._watchlist.permit.expires_at_ms if self._watchlist is not None else None
+
     def look(self, now: Instant) -> Verdict:
         """Gather the facts, judge, and do what the verdict asks for; to be called about once a second."""
         self._says = _read(self._memory, "link", _LinkSays) or self._says

@@ -66,6 +66,8 @@ class Status(WatchReport, frozen=True, kw_only=True):
     camera_id: str = ""
     references: int = 0
     """How many references are compared with now."""
+    watchlist_expires_at_ms: int | None = None
+    """Its last moment, box clock."""
 
 
 class Watch:
@@ -209,6 +211,7 @@ class Watch:
             looking_s=round(self._looking_s, 3),
             camera_id=self._config.camera.id,
             references=len(self._pipeline.gallery),
+            watchlist_expires_at_ms=self._guard.expires_at_ms,
             busy_s=round(time.monotonic() - started_s, 3),
             **vars(total),
         )
