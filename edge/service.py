@@ -97,7 +97,7 @@ def run_watch(base: Base, stop: threading.Event) -> Status:
         systemd.status("starting: loading models and watchlist")
         outbox.report("watch", msgspec.json.encode(Status(at_ms=_now_ms(), troubles=("starting",))))
         word = current_word(home.pushed)
-        tested = partial(_tested, outbox, "watch", base, home.sealing_key)
+        tested = partial(_tested, outbox, "watch", base)
         tested()
         try:
             key = sealing.make_or_load(home.sealing_key)
@@ -114,17 +114,18 @@ def run_watch(base: Base, stop: threading.Event) -> Status:
             raise
 
 
-def _tested(outbox: Outbox, process: str, base: Base, key: Path, ended: SightlineError | None = None) -> None:
+def _tested(outbox: Outbox, process: str, base: Base, ended: SightlineError | None = None) -> None:
     """Test what is a process's own, and leave the result where the heartbeat finds it; a disk may refuse that."""
-    state, now_ms = Path(base.device.state), _now_ms()
+    home, now_ms = Home(Path(base.device.state)), _now_ms()
+    key = home.curve_key if process == "link" else home.sealing_key
     built_ms = round(Path(__file__).stat().st_mtime * 1000)
     trials: list[tuple[str, selftest.Try]] = [
-        ("key", lambda: f"{len(sealing.read_secret(key, 32))} bytes, for its owner alone"),
+        ("key", lambda: f"its public half is {_key_of(process, home).public[:16]}…"),
         ("disk", lambda: fitness.disk(outbox.folder)),
         ("clock", lambda: fitness.clock(now_ms, built_ms, (key, outbox.folder))),
     ]
     if process == "link":
-        trials.append(("pushed", lambda: fitness.pushed(Home(state).pushed, base.device.id)))
+        trials.append(("pushed", lambda: fitness.pushed(home.pushed, base.device.id)))
     if ended is not None:
         trials.append(("run", lambda: selftest.failing(ended)))
     test = selftest.run(trials, now_ms)
@@ -132,6 +133,10 @@ def _tested(outbox: Outbox, process: str, base: Base, key: Path, ended: Sightlin
         _log.error("selftest.failed", process=process, part=part.name, what=part.said, remedy=part.remedy)
     with contextlib.suppress(SightlineError):
         outbox.report(selftest.report_name(process), msgspec.json.encode(test))
+
+
+def _key_of(process: str, home: Home) -> curve.CurveKey | sealing.SealingKey:
+    return curve.make_or_load(home.curve_key) if process == "link" else sealing.make_or_load(home.sealing_key)
 
 
 def _awaited(home: Home, outbox: Outbox, systemd: Notifier, stop: threading.Event) -> bool:
@@ -167,7 +172,7 @@ def run_link(config: Base, stop: threading.Event, *, drain: bool) -> LinkReport:
             carrier=carrier,
             changes=changes,
         )
-        _tested(outbox, "link", config, home.curve_key)
+        _tested(outbox, "link", config)
         applied = changes.applied if changes else lambda: None
         numbers = BoxNumbers(outbox, device=config.device.id, clock=_now_ms, applied=applied)
         with told_if_wanted([numbers], config.metrics):
