@@ -9,3 +9,9 @@ a roll-out goes on, pushing.py carries it, upkeep.py keeps it believable; drift.
 The centre knows the device only through `edge.faces` (the science) and `edge.wire` (the contract).
 The verbs that start a whole system (demo, replay) do so as processes, by rig.py.
 """
+
+import os
+
+# ONNX Runtime's published wheels note every process that loads them under ~/.cache and send that to their maker
+# (seen with 1.32). Said before anything can import it, hence code in a map.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

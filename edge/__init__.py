@@ -18,3 +18,9 @@ track whose fused template came near enough to a reference that the centre shoul
 Arrows, checked by import-linter (setup.cfg): cli > service > config > pipeline | link > rooms > judges >
 faces | wire > errors.
 """
+
+import os
+
+# ONNX Runtime's published wheels note every process that loads them under ~/.cache and send that to their maker
+# (seen with 1.32). Said before anything can import it, hence code in a map.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -216,7 +216,9 @@ def _is_due(pid: int, planned: Plan) -> bool:
         if planned.cpu_s is not None:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") >= planned.cpu_s
-        return any(str(open_.readlink()).endswith(".db") for open_ in Path(f"/proc/{pid}/fd").iterdir())
+        return any(
+            str(open_.readlink()).endswith(("outbox.db", "centre.db")) for open_ in Path(f"/proc/{pid}/fd").iterdir()
+        )
     except OSError:  # it has ended, or closed the file just now
         return False
 
