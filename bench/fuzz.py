@@ -236,6 +236,9 @@ _SEEDS: dict[str, list[bytes]] = {
                 device="d",
                 made_at_ms=1,
                 expires_at_ms=2,
+                deployment=watchlist.Deployment(
+                    id="x", purpose="p", legal_basis="l", authorised_by="a", place="here", from_ms=1, until_ms=2
+                ),
                 model_sha256="0" * 64,
                 dimension=2,
                 entries=("a", "b"),
