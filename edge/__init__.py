@@ -21,6 +21,6 @@ faces | wire > errors.
 
 import os
 
-# ONNX Runtime's published wheels note every process that loads them under ~/.cache and send that to their maker
+# ONNX Runtime's published wheels note every process that loads them under ~/.cache, to be sent to their maker
 # (seen with 1.32). Said before anything can import it, hence code in a map.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
