@@ -196,7 +196,7 @@ def test_what_the_other_end_would_refuse_is_not_sent(message: FromDevice, payloa
         encode(message, payload)
 
 
-@pytest.mark.parametrize("data", [b"\x81\xa9watchlist\xa1\xff", b"\x81\xa1x" + b"\x91" * 100_000, b""])
+@pytest.mark.parametrize("data", [b"\x82\xa6format\x02\xa9watchlist\xa1\xff", b"\x81\xa1x" + b"\x91" * 100_000, b""])
 def test_a_watchlist_that_cannot_be_read_is_refused_in_our_words(data: bytes) -> None:
     with pytest.raises(IntegrityError, match="not a watchlist"):
         watchlist.decode(data)
