@@ -6,7 +6,6 @@ ten thousand strangers.
     cast.py, stage.py    whom the candidates show, and a centre with one box that may be copied
     audit.py             what must be so after every death, read from copies of the files that the dead left
     kills.py             chapters of kills of watch, link and centre, each repeated by its seed
-    sweep.py             every single write of the small durable steps, one death each
     cut_off.py           three days without a centre, in simulated time
     forensics.py         strangers through the real watch, then every byte that was left is searched
 
