@@ -29,6 +29,8 @@ from tests.central.test_intake import HELLO, RawBox
 from tests.central.wiretap import Wiretap, wiretap
 from tests.edge.test_link import Box
 
+pytestmark = pytest.mark.slow
+
 MARKER = b"a face that nobody on the way may see"
 TEMPLATE = bytes(range(256)) * 4
 GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x01"

@@ -14,6 +14,8 @@ from central.store.state import StateDir, open_store
 from edge.wire.messages import Applied, CameraHealth, Heartbeat, Phase
 from tests.central.fleet import TEMPLATE, Centre
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:

@@ -26,6 +26,8 @@ from tests.central.fleet import PATIENCE_MS, TEMPLATE, Centre
 from tests.central.stand_ins import PatchEmbedder, enrol
 from tests.deploying import deployment
 
+pytestmark = pytest.mark.slow
+
 LATER = timedelta(milliseconds=PATIENCE_MS + 1)
 HOUR_MS = 3_600_000
 SHIPPED = "sightline-embedder"

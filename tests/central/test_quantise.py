@@ -11,6 +11,8 @@ from edge.faces.runtime import RuntimeSettings
 from tests.central.making import Middle, people_in
 from tests.edge.faces.making import card_for, chips, names_in, stored, tiny_convolution
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = RuntimeSettings(threads=1)
 MODEL = tiny_convolution()
 CARD = card_for(MODEL, dimension=128)

@@ -135,6 +135,7 @@ def test_an_absent_centre_is_told_once_and_waited_for(box: Box, centre: Centre) 
     assert [line["waiting"] for line in log if line["event"] == "link.connected"] == [1]
 
 
+@pytest.mark.slow
 def test_a_centre_that_vanishes_mid_window_costs_nothing(box: Box, centre: Centre) -> None:
     names = [f"e{number}" for number in range(400)]
     with box.linked():
@@ -201,6 +202,7 @@ def test_when_the_first_endpoint_dies_mid_way_the_second_takes_over_and_all_arri
     assert first.inbox.ids == set(names)
 
 
+@pytest.mark.slow
 def test_a_name_that_does_not_resolve_is_waited_for(box: Box, centre: Centre) -> None:
     box.endpoints = ("tcp://no-such-centre.invalid:5810", centre.endpoint)
     box.puts("e1")
@@ -320,6 +322,7 @@ def test_heartbeats_carry_what_watch_has_left(box: Box, centre: Centre) -> None:
     assert abs(heartbeat.sent_at_ms - now_ms()) < 60_000
 
 
+@pytest.mark.slow
 def test_the_centre_s_clock_is_told_anew_with_every_pulse(box: Box, centre: Centre) -> None:
     with centre.running(), box.linked():
         eventually(lambda: box.report.centre_clock_ms > 0, "the centre's clock is told")
@@ -404,6 +407,7 @@ def test_a_stop_is_obeyed_at_once_with_a_centre_or_without(box: Box, centre: Cen
         assert time.monotonic() - began < 1
 
 
+@pytest.mark.slow
 def test_what_was_delivered_is_nowhere_in_the_files(box: Box, centre: Centre) -> None:
     box.puts(*[f"e{number}" for number in range(50)], payload=b"the sealed face" * 1000)
     with centre.running(), box.linked():
@@ -458,6 +462,7 @@ def test_what_cannot_be_dialled_is_the_operators_to_correct(box: Box, endpoint: 
         Link(settings, device="box-1", software="0.1.0", key=box.key, outbox=box.outbox)
 
 
+@pytest.mark.slow
 def test_a_revoked_box_knows_it_from_the_centre_itself_and_after_a_restart(box: Box, centre: Centre) -> None:
     with centre.running():
         with box.linked():

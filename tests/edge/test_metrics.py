@@ -160,6 +160,7 @@ def test_no_label_can_name_a_person_an_entry_or_a_watchlist() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_page_of_a_real_link_counts_what_really_happened(box: Box, centre: Centre) -> None:
     with centre.running(), box.linked():
         box.watch_says(WatchReport(at_ms=NOW_MS, seeing=True, troubles=("one", "two")))

@@ -29,6 +29,8 @@ from edge.wire import curve, sealing
 from edge.wire.provisioning import SPENT, Provisioning, fingerprint, write
 from tests.central.ports import Centre
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Site:

@@ -28,6 +28,8 @@ from edge.wire.turns import Brought, Wanted
 from tests.central.ports import QUICK, Centre, eventually
 from tests.pushing import CONFIG_A, CONFIG_B, Pusher, centre
 
+pytestmark = pytest.mark.slow
+
 SWIFT = UpdateSettings(
     trial=TrialSettings(limit_s=1.0, settle_s=0.05), refused_s=0.2, retry_first_s=0.05, retry_cap_s=0.1, step_s=0.01
 )

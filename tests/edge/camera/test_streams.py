@@ -97,6 +97,7 @@ def test_an_rtsp_camera_gives_each_frame_with_the_time_of_its_own_clock(video: P
     assert feed.video_bytes > 5_000
 
 
+@pytest.mark.slow
 def test_a_camera_that_cuts_pictures_unevenly_is_found_out_and_seen_rightly(video: Path) -> None:
     with running(video) as camera:
         camera.device.programme.uneven = True
@@ -109,6 +110,7 @@ def test_a_camera_that_cuts_pictures_unevenly_is_found_out_and_seen_rightly(vide
     assert state.reconnects == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", ["1", "4"])
 def test_a_picture_does_not_wait_for_the_next_and_is_whole(tmp_path: Path, slices: str) -> None:
     video = write_video(tmp_path / "sliced.mp4", frames=FRAMES, more={"slices": slices, "tune": "zerolatency"})
@@ -276,6 +278,7 @@ def test_a_page_that_is_no_stream_is_told(camera: Camera) -> None:
     assert trouble.reason in {Reason.CORRUPT, Reason.NOT_A_VIDEO}
 
 
+@pytest.mark.slow
 def test_closing_does_not_wait_for_a_reader_that_hangs() -> None:
     with a_host_that(answer=None) as address:
         feed = Feed(impatient(address, connect_timeout_s=1.5), close_timeout_s=0.05)
