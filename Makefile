@@ -32,9 +32,10 @@ test: $(STAMP) ## the whole test suite, real processes included
 	@$(BIN)/sightline models pull --all --quiet --optional
 	@$(BIN)/python -m pytest -n 2
 
-torture: $(STAMP) ## a thousand kills, three days cut off: the better part of an hour; SEED=N repeats the kills of a run
+torture: $(STAMP) ## a thousand kills, three days cut off, ten thousand strangers: an hour and more; SEED=N repeats the kills of a run
 	@$(BIN)/python -m tests.torture.kills --kills 1000 $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.torture.cut_off --hours 72
+	@$(BIN)/python -m tests.torture.forensics --faces 10000
 
 check: format lint types contracts fast ## format, lint, types, contracts and the fast tests
 

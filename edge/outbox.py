@@ -73,8 +73,9 @@ CREATE TABLE reports (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 class OutboxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much may wait on the box."""
 
-    max_bytes: Annotated[int, Meta(ge=8 * 1024 * 1024)] = 1024 * 1024 * 1024
-    """Bytes of rows; the file itself grows to about a tenth more, and keeps its greatest size."""
+    max_bytes: Annotated[int, Meta(ge=8 * 1024 * 1024)] = 1536 * 1024 * 1024
+    """Bytes of rows; the file itself grows to about a tenth more, and keeps its greatest size. The default holds four
+    days of ten candidates a minute (docs/reliability.md)."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """What both command lines do alike: trouble as one line, its exit code, logs that carry nothing they must not."""
 
 import logging
+import resource
 import sys
 from collections.abc import Callable
 
@@ -16,8 +17,10 @@ def run(name: str, work: Callable[[], int], *, debug: bool) -> int:
     """Do the work and return the exit code; trouble is told on one line of standard error.
 
     A traceback may carry what it must not (a value, a path of a person's photograph); it is shown only when
-    somebody asks for it by `debug`.
+    somebody asks for it by `debug`. A core file would carry faces, templates and keys: there is none, here as under
+    the units (LimitCORE=0).
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _log_to_stderr(debug=debug)
     try:
         return work()

@@ -35,7 +35,7 @@ ACTS = 2
 """How often in a chapter everything is dead at once, and is looked at."""
 START_CPU_S = {"watch": 0.9, "film": 1.6, "link": 0.8, "centre": 1.5}
 """Processor time that a start takes here, about: a death in it is planned by that, whatever else the machine does."""
-LONGEST_S = {"watch": 2.0, "film": 6.0, "link": 2.5, "centre": 4.0}
+LONGEST_S = {"watch": 2.0, "film": 20.0, "link": 2.5, "centre": 4.0}
 CEILING_S = 60.0
 DRAIN_S = 90.0
 FILM_EVERY = 4
